@@ -1,0 +1,100 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The protocols of the house: who can stand in for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from avatar_bridge.frames import (
+    AudioBlock, AudioWindow, EndOfSpeech, Event, FrameWindow, State, StreamInfo, TimedAudio,
+    TimedFrame, Weights,
+)
+from avatar_bridge.timeline import StreamSpec
+
+
+class AudioSource(Protocol):
+    """Audio from somewhere; one consumer, one pass."""
+
+    def blocks(self) -> Iterator[AudioBlock | EndOfSpeech | Event]:
+        """
+        Yield blocks until the stream ends; blocks the caller while there is nothing to hear.
+
+        A live source yields `Event` for what happens to the device and never raises for it.
+        Raises `AudioError` where the audio cannot be read at all.
+        """
+        ...
+
+    def close(self) -> None:
+        """Make `blocks` end soon; may be called from another thread, and twice."""
+        ...
+
+
+class FaceModel(Protocol):
+    """One window in, one window of frames out; the caller keeps the state."""
+
+    spec: StreamSpec
+
+    def initial_state(self) -> State:
+        """Return the state before the first sample: silence, a face at rest."""
+        ...
+
+    def predict(
+        self, audio: AudioWindow, known: Weights, state: State,
+    ) -> tuple[FrameWindow, State]:
+        """
+        Return the window's coefficients and the new state.
+
+        `known`: (context, 52) standardised coefficients of the frames that are final already.
+        """
+        ...
+
+
+class Denoiser(Protocol):
+    """The network inside a DiffusionFaceModel."""
+
+    def listen(self, audio: AudioWindow, state: State) -> tuple[Any, State]:
+        """Return the condition for this window and the new state; once per hop."""
+        ...
+
+    def denoise(self, noisy: Weights, timesteps: Weights, condition: Any) -> Weights:
+        """Estimate the clean (frames, 52) from noisy ones at (frames,) noise times; pure."""
+        ...
+
+
+class FrameSink(Protocol):
+    """Somewhere for frames to go. Called by one thread; quick, or it raises `SinkError`."""
+
+    def open(self, info: StreamInfo) -> None:
+        """Get ready; raises `SinkError` where that fails."""
+        ...
+
+    def send(self, frame: TimedFrame) -> None:
+        """Take one frame."""
+        ...
+
+    def hear(self, audio: TimedAudio) -> None:
+        """Take the sound that goes with the frames; most sinks ignore it."""
+        ...
+
+    def notify(self, event: Event) -> None:
+        """Take an event; most sinks ignore it."""
+        ...
+
+    def close(self) -> None:
+        """Write out what is left and let go; may be called twice."""
+        ...
+
+
+class Clock(Protocol):
+    """Time as an argument."""
+
+    def now(self) -> int:
+        """Return nanoseconds since the Unix epoch; never jumps back."""
+        ...
+
+    def sleep_until(self, deadline: int) -> None:
+        """Return at `deadline` (nanoseconds) or soon after."""
+        ...

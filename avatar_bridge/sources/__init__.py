@@ -1,0 +1,3 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+"""Where audio comes from."""
