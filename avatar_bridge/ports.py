@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from avatar_bridge.frames import (
     AudioBlock, AudioWindow, EndOfSpeech, Event, FrameWindow, State, StreamInfo, TimedAudio,
     TimedFrame, Weights,
 )
 from avatar_bridge.timeline import StreamSpec
+
+if TYPE_CHECKING:
+    from avatar_bridge.config import EngineConfig
 
 
 class AudioSource(Protocol):
@@ -36,6 +39,7 @@ class FaceModel(Protocol):
     """One window in, one window of frames out; the caller keeps the state."""
 
     spec: StreamSpec
+    steps: int                      # sampler steps a hop; may be changed between predictions
 
     def initial_state(self) -> State:
         """Return the state before the first sample: silence, a face at rest."""
@@ -52,11 +56,42 @@ class FaceModel(Protocol):
         ...
 
 
+class ModelBundle(Protocol):
+    """An exported network and what is needed to use it."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second that the network hears."""
+        ...
+
+    @property
+    def mean(self) -> Weights:
+        """(52,) mean of each weight; with `deviation` it standardises coefficients."""
+        ...
+
+    @property
+    def deviation(self) -> Weights:
+        """(52,) standard deviation of each weight."""
+        ...
+
+    def face_model(self, spec: StreamSpec, config: EngineConfig) -> FaceModel:
+        """Return the network, ready to predict windows cut as `spec` says."""
+        ...
+
+
 class Denoiser(Protocol):
     """The network inside a DiffusionFaceModel."""
 
+    def initial_state(self) -> State:
+        """Return the state before the first sample."""
+        ...
+
     def listen(self, audio: AudioWindow, state: State) -> tuple[Any, State]:
         """Return the condition for this window and the new state; once per hop."""
+        ...
+
+    def deaf(self, condition: Any) -> Any:
+        """Return the condition of somebody who hears nothing, for guidance."""
         ...
 
     def denoise(self, noisy: Weights, timesteps: Weights, condition: Any) -> Weights:

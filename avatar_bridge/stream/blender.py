@@ -1,0 +1,60 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Overlapping windows in, one gapless sequence of frames out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from avatar_bridge.frames import FrameWindow, Weights
+from avatar_bridge.timeline import StreamSpec
+
+
+class StreamBlender:
+    """
+    Commit the frames that a window settles, fading from the last guess into the new prediction.
+
+    The last `lookahead` frames of a window are held back as a guess. The next window knows more
+    about them; the guess is cross-faded into it over `fade` frames, so a seam never jumps and the
+    fade costs no latency. `push` returns exactly `hop` frames, `bridge` too but from the guess
+    alone, `flush` the guess itself; `reset` makes it new.
+    """
+
+    def __init__(self, spec: StreamSpec, rest: Weights) -> None:
+        """Blend windows cut as `spec` says; `rest` is (52,), the face before the stream."""
+        self.spec = spec
+        self._rest = rest
+        self._rise = (np.arange(1, spec.fade + 1, dtype=np.float32) / (spec.fade + 1))[:, None]
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: a face at rest."""
+        self._guess = self._rest[None][:0]
+        self.known = np.repeat(self._rest[None], self.spec.context, axis=0)
+
+    def push(self, window: FrameWindow) -> Weights:
+        """Return the (hop, 52) frames that are final now."""
+        fresh = window.coefficients[self.spec.context:].copy()
+        overlap = min(len(self._guess), self.spec.fade)
+        rise = self._rise[:overlap]
+        fresh[:overlap] = (1 - rise) * self._guess[:overlap] + rise * fresh[:overlap]
+        return self._commit(fresh)
+
+    def bridge(self) -> Weights:
+        """Return (hop, 52) frames without a prediction: the guess, then its last frame, held."""
+        missing = self.spec.hop + self.spec.lookahead - len(self._guess)
+        last = self._guess[-1:] if len(self._guess) else self.known[-1:]
+        return self._commit(np.concatenate([self._guess, np.repeat(last, missing, axis=0)]))
+
+    def flush(self) -> Weights:
+        """Return the guess, (n, 52), and be new."""
+        guess = self._guess
+        self.reset()
+        return guess
+
+    def _commit(self, frames: Weights) -> Weights:
+        final, self._guess = frames[:self.spec.hop], frames[self.spec.hop:]
+        if self.spec.context:
+            self.known = np.concatenate([self.known, final])[-self.spec.context:]
+        return final

@@ -1,0 +1,130 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The engine: samples in, final frames out; no thread, no clock, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+
+import numpy as np
+
+from avatar_bridge.config import PROFILES, EngineConfig
+from avatar_bridge.frames import AudioWindow, FaceFrame, Flags, Samples, Weights
+from avatar_bridge.ports import ModelBundle
+from avatar_bridge.stream.blender import StreamBlender
+from avatar_bridge.stream.shaper import Shaper
+from avatar_bridge.stream.speech import SpeechDetector
+from avatar_bridge.stream.windower import Windower
+from avatar_bridge.timeline import StreamSpec, Timeline
+
+WINDOW: float = 0.5             # seconds of motion that one prediction covers
+
+
+class Engine:
+    """
+    Windower -> model -> blender -> shaper.
+
+    `push` returns the frames whose values are final, `flush` the rest (in all as many as the
+    audio reaches, the last one perhaps in part), `reset` makes the engine new. What comes out does
+    not depend on how the samples were cut into blocks.
+    """
+
+    def __init__(self, bundle: ModelBundle, config: EngineConfig | None = None) -> None:
+        """Animate with `bundle`; raises `BundleError` where it does not fit `config`."""
+        self.config = config or EngineConfig()
+        hop, lookahead = PROFILES[self.config.profile]
+        timeline = Timeline(bundle.sample_rate, self.config.fps)
+        self.spec = StreamSpec.from_seconds(timeline, window=WINDOW, hop=hop, lookahead=lookahead)
+        self._model = bundle.face_model(self.spec, self.config)
+        rest = -bundle.mean / bundle.deviation
+        self._windower = Windower(self.spec)
+        self._blender = StreamBlender(self.spec, rest.astype(np.float32))
+        self._shaper = Shaper(bundle.mean, bundle.deviation, float(self.spec.fps))
+        self._shaper.set_gains(self.config.gains)
+        self._speech = SpeechDetector()
+        self.reset()
+
+    @property
+    def latency(self) -> Fraction:
+        """Algorithmic latency in seconds."""
+        return self.spec.latency
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second that `push` wants."""
+        return self.spec.timeline.sample_rate
+
+    @property
+    def steps(self) -> int:
+        """Sampler steps a hop; may be changed while running."""
+        return self._model.steps
+
+    @steps.setter
+    def steps(self, steps: int) -> None:
+        self._model.steps = steps
+
+    def set_gains(self, gains: Mapping[str, float]) -> None:
+        """Multiply shapes from the next frame on; `all` counts for every unnamed one."""
+        self._shaper.set_gains(gains)
+
+    def reset(self) -> None:
+        """Forget everything; the next frame has index 0."""
+        self._windower.reset()
+        self._blender.reset()
+        self._shaper.reset()
+        self._speech.reset()
+        self._state = self._model.initial_state()
+        self._held: list[Samples] = []          # heard while bridging, not by the model yet
+        self._given = 0
+
+    def push(self, samples: Samples) -> list[FaceFrame]:
+        """Hear (n,) mono samples in [-1, 1]; return the frames that are final now."""
+        return self._frames(self._windower.push(clean_samples(samples)))
+
+    def bridge(self, samples: Samples) -> list[FaceFrame]:
+        """Like `push`, without predicting: frames come from the guess. For when time is short."""
+        frames: list[FaceFrame] = []
+        for window in self._windower.push(clean_samples(samples)):
+            self._held.append(window.samples)
+            frames += self._shaped(window, self._blender.bridge())
+        return frames
+
+    def flush(self) -> list[FaceFrame]:
+        """Return the frames still owed, as if silence followed, and be new."""
+        owed = self.spec.timeline.frames_in(self._windower.heard) - self._given
+        frames = self._frames(self._windower.flush())[:owed]
+        self.reset()
+        return frames
+
+    def _frames(self, windows: Iterable[AudioWindow]) -> list[FaceFrame]:
+        frames: list[FaceFrame] = []
+        for window in windows:
+            missed = np.concatenate([*self._held, window.samples])
+            self._held = []
+            heard = window._replace(start=window.start + len(window.samples) - len(missed),
+                                    samples=missed)
+            prediction, self._state = self._model.predict(heard, self._blender.known, self._state)
+            frames += self._shaped(window, self._blender.push(prediction))
+        return frames
+
+    def _shaped(self, window: AudioWindow, coefficients: Weights) -> list[FaceFrame]:
+        """Return the hop's frames; somebody speaks if speech was heard around a frame."""
+        self._speech.push(window.samples)
+        first, self._given = self._given, self._given + len(coefficients)
+        end = window.start + len(window.samples)
+        timeline = self.spec.timeline
+        speech = [self._speech.heard_between(timeline.first_sample(first + index), end)
+                  for index in range(len(coefficients))]
+        weights = self._shaper.push(coefficients, speech)
+        return [FaceFrame(first + index, pose, Flags.SPEECH if heard else Flags.NONE)
+                for index, (pose, heard) in enumerate(zip(weights, speech, strict=True))]
+
+
+def clean_samples(samples: Samples) -> Samples:
+    """Return (n,) float32 in which nothing is NaN or infinite."""
+    samples = np.asarray(samples, np.float32)
+    if samples.ndim != 1:
+        raise ValueError(f'expected (n,) mono samples, got shape {samples.shape}')
+    return np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)

@@ -1,0 +1,59 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Is somebody speaking? Level against the room, causal, in pieces of 10 ms."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+import numpy as np
+
+from avatar_bridge.frames import Samples
+
+PIECE: Final = 160              # samples, 10 ms
+HANGOVER: Final = 25            # pieces that speech is assumed to go on: stops and short pauses
+ABOVE_ROOM: Final = 9.0         # dB over the room's level
+QUIETEST: Final = -58.0         # dBFS; below it nothing counts as speech
+ROOM_RISE: Final = 0.02         # dB a piece: how fast the room may seem to become louder
+
+
+class SpeechDetector:
+    """
+    Remember, for the last two seconds, which pieces of 10 ms held speech.
+
+    `push` takes samples in any blocks; `heard_between` answers for a range of samples; `reset`
+    makes it new.
+    """
+
+    def __init__(self) -> None:
+        """Know nothing of the room yet."""
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the room."""
+        self._rest = np.zeros(0, np.float32)
+        self._room = QUIETEST
+        self._pieces: deque[bool] = deque(maxlen=200)
+        self._count = 0
+
+    def push(self, samples: Samples) -> None:
+        """Hear `samples`."""
+        heard = np.concatenate([self._rest, samples])
+        whole = len(heard) // PIECE
+        pieces = heard[:whole * PIECE].reshape(whole, PIECE)
+        self._rest = heard[whole * PIECE:]
+        centred = pieces - pieces.mean(axis=1, keepdims=True)
+        for power in np.mean(centred.astype(np.float64) ** 2, axis=1):
+            level = 10.0 * float(np.log10(power + 1e-12))
+            self._room = min(max(level, -90.0), self._room + ROOM_RISE)
+            self._pieces.append(level > max(QUIETEST, self._room + ABOVE_ROOM))
+            self._count += 1
+
+    def heard_between(self, start: int, end: int) -> bool:
+        """Return whether speech, or its hangover, touches samples [start, end)."""
+        oldest = self._count - len(self._pieces)
+        first = max(0, start // PIECE - HANGOVER - oldest)
+        last = -(-end // PIECE) - oldest
+        return any(self._pieces[index] for index in range(first, min(last, len(self._pieces))))

@@ -1,0 +1,167 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Training batches: excerpts of clips with augmented features, cut into blocks of frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar_bridge import rig
+from avatar_bridge.audio import mel
+from model.data import Corpus
+
+Array = NDArray[np.float32]
+STYLES = ('neutral', 'grid')            # index of a style = index of the corpus it comes from
+CURVE_RATE = 100                        # frames per second of the corpus's curves
+
+
+@dataclass(frozen=True)
+class BatchConfig:
+    """How an excerpt is drawn; times in seconds."""
+
+    size: int = 32
+    seconds: float = 2.4
+    lead_in: float = 0.64               # audio before the first frame, for the encoder's memory
+    grid_share: float = 0.3             # of the excerpts are real speech
+    extra_lookahead: float = 0.2
+    longest_block: float = 0.3
+    deaf_share: float = 0.08            # of the excerpts hear nothing: the unconditional case
+    noise_share: float = 0.5
+    mirror_share: float = 0.5
+
+
+class Batch(NamedTuple):
+    """What a training step needs, numpy, batch first."""
+
+    features: Array         # (batch, 2 n, 80)
+    clean: Array            # (batch, frames, 52) weights in [0, 1]
+    timesteps: Array        # (batch, frames)
+    noise: Array            # (batch, frames, 52)
+    times: Array            # (batch, frames)
+    blocks: Array           # (batch, frames)
+    horizons: Array         # (batch, frames)
+    token_times: Array      # (batch, n)
+    style: NDArray[np.int64]
+    fps: float
+
+
+def draw(corpus: Corpus, config: BatchConfig, rng: np.random.Generator) -> Batch:
+    """Draw one batch; the same generator state gives the same batch."""
+    fps = float(rng.choice([24.0, 25.0, 30.0, 60.0, rng.uniform(24.0, 60.0)]))
+    frames = int(config.seconds * fps)
+    features = int((config.lead_in + config.seconds) * CURVE_RATE) // 2 * 2
+    items = [_excerpt(corpus, config, fps, rng) for _ in range(config.size)]
+    token_times = 0.02 * np.arange(1, features // 2 + 1, dtype=np.float32)
+    return Batch(
+        np.stack([item[0] for item in items]),
+        np.stack([item[1] for item in items]),
+        np.stack([item[2] for item in items]),
+        rng.standard_normal((config.size, frames, len(rig.NAMES)), dtype=np.float32),
+        np.stack([item[3] for item in items]),
+        np.stack([item[4] for item in items]),
+        np.stack([item[5] for item in items]),
+        np.repeat(token_times[None], config.size, axis=0),
+        np.array([item[6] for item in items]),
+        fps,
+    )
+
+
+def _excerpt(corpus: Corpus, config: BatchConfig, fps: float, rng: np.random.Generator,
+             ) -> tuple[Array, Array, Array, Array, Array, Array, int]:
+    style = int(rng.random() < config.grid_share)
+    clip = corpus.draw(('kokoro', 'grid')[style], rng)
+    length = int((config.lead_in + config.seconds) * CURVE_RATE) // 2 * 2
+    start = int(rng.integers(-60, max(-59, len(clip.curves) - length + 100)))     # in 10 ms
+    samples = _padded(clip.samples, start * mel.STRIDE - mel.HISTORY,
+                      length * mel.STRIDE + mel.HISTORY)
+    features = _features(samples.astype(np.float32) / 32768.0, config, rng)
+    times = (config.lead_in + rng.uniform(0.0, 0.02)
+             + np.arange(int(config.seconds * fps)) / fps)
+    clean = _curves_at(clip.curves, (times + start / CURVE_RATE) * CURVE_RATE)
+    if rng.random() < config.mirror_share:
+        clean = clean[:, rig.MIRROR]
+    blocks, horizons = _blocks(times, config, fps, rng)
+    if rng.random() < config.deaf_share:
+        horizons = np.full_like(horizons, -1e3)
+    timesteps = _timesteps(int(blocks[-1]) + 1, rng)[blocks.astype(int)]
+    return (features, clean, timesteps, times.astype(np.float32), blocks, horizons, style)
+
+
+def _padded(samples: NDArray[np.int16], start: int, length: int) -> NDArray[np.int16]:
+    """Return `length` samples from `start`, silence where the clip has none."""
+    piece = np.zeros(length, np.int16)
+    first, last = max(0, start), min(len(samples), start + length)
+    if last > first:
+        piece[first - start:last - start] = samples[first:last]
+    return piece
+
+
+def _curves_at(curves: NDArray[np.float16], position: NDArray[np.float64]) -> Array:
+    """Interpolate (T, 52) curves linearly; before the first and after the last the face rests."""
+    inside = (position >= 0) & (position <= len(curves) - 1)
+    low = np.clip(np.floor(position).astype(int), 0, len(curves) - 2)
+    part = np.clip(position - low, 0.0, 1.0)[:, None].astype(np.float32)
+    below, above = curves[low].astype(np.float32), curves[low + 1].astype(np.float32)
+    return np.where(inside[:, None], below * (1 - part) + above * part, 0.0).astype(np.float32)
+
+
+def _features(samples: Array, config: BatchConfig, rng: np.random.Generator) -> Array:
+    """Return log-mel features with another level, room colour, vocal tract and noise."""
+    gain = 10.0 ** (rng.uniform(-24.0, 6.0) / 20.0)
+    power = mel.mel_power(samples) * np.float32(gain * gain)
+    if rng.random() < 0.6:
+        power = power @ _warp(rng.uniform(-0.12, 0.12))
+    colour = np.interp(np.arange(mel.BANDS), np.linspace(0, mel.BANDS - 1, 5),
+                       rng.normal(0.0, 3.0, 5))
+    power = power * (10.0 ** (colour / 10.0)).astype(np.float32)
+    if rng.random() < config.noise_share:
+        power = power + _noise(power, rng)
+    return mel.log_compress(power)
+
+
+def _warp(amount: float) -> Array:
+    """Return a (80, 80) matrix that moves the mel bands as a longer or shorter vocal tract."""
+    source = np.clip(np.arange(mel.BANDS) * (1.0 + amount), 0, mel.BANDS - 1)
+    low = np.minimum(source.astype(int), mel.BANDS - 2)
+    matrix = np.zeros((mel.BANDS, mel.BANDS), np.float32)
+    matrix[low, np.arange(mel.BANDS)] = 1 - (source - low)
+    matrix[low + 1, np.arange(mel.BANDS)] += source - low
+    return matrix
+
+
+def _noise(power: Array, rng: np.random.Generator) -> Array:
+    """Return coloured, slowly moving noise 5 to 40 dB below the excerpt's speech."""
+    speech = float(np.percentile(power.mean(axis=1), 90))
+    snr = 10.0 ** (rng.uniform(5.0, 40.0) / 10.0)
+    colour = np.interp(np.arange(mel.BANDS), np.linspace(0, mel.BANDS - 1, 6),
+                       rng.normal(0.0, 6.0, 6)) - 0.1 * np.arange(mel.BANDS)
+    shape = 10.0 ** (colour / 10.0)
+    swell = np.exp(np.interp(np.arange(len(power)), np.linspace(0, len(power), 8),
+                             rng.normal(0.0, 0.4, 8)))
+    # Power of Gaussian noise in a band: chi-square of about the band's width in bins.
+    grain = rng.gamma(2.0, 0.5, power.shape)
+    return (speech / snr * grain * (shape / shape.mean()) * swell[:, None]).astype(np.float32)
+
+
+def _blocks(times: NDArray[np.float64], config: BatchConfig, fps: float,
+            rng: np.random.Generator) -> tuple[Array, Array]:
+    """Cut the frames into blocks of one length; return block numbers and audio horizons."""
+    length = max(1, round(float(rng.uniform(0.02, config.longest_block)) * fps))
+    phase = int(rng.integers(0, length))
+    blocks = (np.arange(len(times)) + phase) // length
+    lookahead = rng.uniform(0.0, config.extra_lookahead) if rng.random() < 0.5 else 0.0
+    ends = times[0] + ((blocks + 1) * length - phase) / fps
+    return (blocks - blocks[0]).astype(np.float32), (ends + lookahead).astype(np.float32)
+
+
+def _timesteps(blocks: int, rng: np.random.Generator) -> Array:
+    """Draw a noise time for each block: past-like, anything, or where a sampler starts."""
+    kind = rng.random(blocks)
+    low = np.where(kind < 0.4, 0.0, np.where(kind < 0.65, 0.0, 0.95))
+    high = np.where(kind < 0.4, 0.2, 1.0)
+    return rng.uniform(low, high).astype(np.float32)

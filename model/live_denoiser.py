@@ -1,0 +1,159 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Network `live`: a causal mel encoder and a block-causal denoiser, both biased in seconds.
+
+Blocks of frames are denoised together; a block sees itself and the blocks before it, each frame at
+its own noise level (diffusion forcing, Chen et al. 2024). Audio is seen as far as it was heard, so
+the look-ahead is whatever the caller gives, and any frame rate works.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+import torch.nn.functional as F  # noqa: N812
+
+from avatar_bridge import rig
+from avatar_bridge.audio import mel
+from model.layers import Attention, CausalConv, ConvBlock, SecondsBias, TimestepEmbedding
+
+TOKEN_SECONDS = 2 * mel.STRIDE / mel.SAMPLE_RATE      # the encoder halves the feature rate
+
+
+@dataclass(frozen=True)
+class LiveConfig:
+    """Sizes of the network and how far it looks, in seconds."""
+
+    width: int = 192
+    heads: int = 4
+    layers: int = 3
+    feed_forward: int = 512
+    encoder_blocks: int = 6
+    styles: int = 2
+    motion_span: tuple[float, float] = (-0.45, 0.45)
+    audio_span: tuple[float, float] = (-0.5, 0.25)
+
+
+class Cut(NamedTuple):
+    """Where the frames and tokens of a window lie; times in seconds."""
+
+    times: Tensor           # (batch, frames) start of each frame
+    blocks: Tensor          # (batch, frames) block number; a frame sees blocks up to its own
+    horizons: Tensor        # (batch, frames) no token that was complete later is heard
+    token_times: Tensor     # (batch, tokens) when each token was complete
+
+
+class MelEncoder(nn.Module):
+    """Features (batch, time, 80) -> tokens (batch, time / 2, width), causal, state in and out."""
+
+    def __init__(self, config: LiveConfig) -> None:
+        """Make the encoder."""
+        super().__init__()
+        self.front = CausalConv(mel.BANDS, config.width, kernel=6, stride=2)
+        self.blocks = nn.ModuleList(ConvBlock(config.width) for _ in range(config.encoder_blocks))
+        self.norm = nn.LayerNorm(config.width)
+
+    def initial_state(self, batch: int = 1) -> list[Tensor]:
+        """Return what silence for ever leaves in the first layer, zeros behind it."""
+        silence = float(mel.log_compress(torch.zeros(1).numpy())[0])
+        shapes = [(mel.BANDS, self.front.history)]
+        shapes += [(block.norm.normalized_shape[0], block.depthwise.history)
+                   for block in self.blocks]
+        return [torch.full((batch, *shape), silence if index == 0 else 0.0)
+                for index, shape in enumerate(shapes)]
+
+    def forward(self, features: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Encode an even number of features."""
+        x, first = self.front(features.transpose(1, 2), state[0])
+        after = [first]
+        for block, before in zip(self.blocks, state[1:], strict=True):
+            x, now = block(x, before)
+            after.append(now)
+        return self.norm(x.transpose(1, 2)), after
+
+
+class TrunkLayer(nn.Module):
+    """Self-attention, cross-attention and a perceptron, each modulated by the noise level."""
+
+    def __init__(self, config: LiveConfig) -> None:
+        """Make one layer."""
+        super().__init__()
+        width = config.width
+        self.norms = nn.ModuleList(nn.LayerNorm(width, elementwise_affine=False)
+                                   for _ in range(3))
+        self.modulation = nn.Parameter(torch.zeros(6, width))
+        self.motion = Attention(width, config.heads)
+        self.audio = Attention(width, config.heads)
+        self.up = nn.Linear(width, config.feed_forward)
+        self.down = nn.Linear(config.feed_forward, width)
+        self.null = nn.Parameter(0.02 * torch.randn(2 * width))
+
+    def hear(self, tokens: Tensor) -> Tensor:
+        """Return this layer's keys and values of the audio tokens."""
+        return self.audio.remember(tokens)
+
+    def forward(self, x: Tensor, heard: Tensor, modulation: Tensor,
+                biases: tuple[Tensor, Tensor]) -> Tensor:
+        """Map x (batch, frames, width); `modulation` (batch, frames, 6, width)."""
+        shift = modulation + self.modulation
+        y = self.norms[0](x) * (1 + shift[:, :, 0]) + shift[:, :, 1]
+        x = x + self.motion(y, self.motion.remember(y), biases[0])
+        y = self.norms[1](x) * (1 + shift[:, :, 2]) + shift[:, :, 3]
+        null = self.null.expand(heard.shape[0], 1, -1)
+        x = x + self.audio(y, torch.cat([null, heard], dim=1), biases[1])
+        y = self.norms[2](x) * (1 + shift[:, :, 4]) + shift[:, :, 5]
+        return x + self.down(F.gelu(self.up(y), approximate='tanh'))
+
+
+class LiveDenoiser(nn.Module):
+    """The whole network: `listen` once per hop, `denoise` once per step."""
+
+    def __init__(self, config: LiveConfig) -> None:
+        """Make the network."""
+        super().__init__()
+        self.config = config
+        self.encoder = MelEncoder(config)
+        self.into = nn.Linear(len(rig.NAMES), config.width)
+        self.timestep = TimestepEmbedding(config.width)
+        self.style = nn.Embedding(config.styles, config.width)
+        self.modulate = nn.Linear(config.width, 6 * config.width)
+        self.layers = nn.ModuleList(TrunkLayer(config) for _ in range(config.layers))
+        self.motion_bias = SecondsBias(config.heads, config.motion_span)
+        self.audio_bias = SecondsBias(config.heads, config.audio_span)
+        self.norm = nn.LayerNorm(config.width)
+        self.out = nn.Linear(config.width, len(rig.NAMES))
+        nn.init.zeros_(self.out.weight)
+
+    def listen(self, features: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return keys and values (batch, layers, tokens, 2 width) of new features."""
+        tokens, state = self.encoder(features, state)
+        return torch.stack([layer.hear(tokens) for layer in self.layers], dim=1), state
+
+    def denoise(self, noisy: Tensor, timesteps: Tensor, cut: Cut, heard: Tensor,
+                style: Tensor) -> Tensor:
+        """
+        Estimate the clean coefficients (batch, frames, 52).
+
+        :param noisy: (batch, frames, 52), standardised
+        :param timesteps: (batch, frames) noise times
+        :param cut: where frames and tokens lie
+        :param heard: what `listen` returned, (batch, layers, tokens, 2 width)
+        :param style: (batch,) index of the style
+        """
+        level = F.silu(self.timestep(timesteps) + self.style(style)[:, None])
+        modulation = self.modulate(level).unflatten(2, (6, -1))
+        visible = cut.blocks[:, None, :, None] >= cut.blocks[:, None, None, :]
+        motion = self.motion_bias(cut.times, cut.times)
+        motion = torch.where(visible, motion, torch.full_like(motion, -1e4))
+        audible = cut.token_times[:, None, None, :] <= cut.horizons[:, None, :, None]
+        audio = self.audio_bias(cut.times, cut.token_times)
+        audio = F.pad(torch.where(audible, audio, torch.full_like(audio, -1e4)), (1, 0))
+        x = self.into(noisy)
+        for index, layer in enumerate(self.layers):
+            x = layer(x, heard[:, index], modulation, (motion, audio))
+        return self.out(self.norm(x))

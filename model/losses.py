@@ -1,0 +1,43 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Training losses: pure functions on tensors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from avatar_bridge import rig
+from model.metrics import LIP_GAP
+
+
+def channel_weights() -> Tensor:
+    """Return (52,) weights: the mouth counts twice, the rest half."""
+    weights = torch.full((len(rig.NAMES),), 0.5)
+    weights[list(rig.MOUTH)] = 2.0
+    return weights
+
+
+def coefficient_loss(predicted: Tensor, clean: Tensor) -> Tensor:
+    """Return the mean squared error of standardised (batch, frames, 52) coefficients."""
+    return (channel_weights() * (predicted - clean) ** 2).mean()
+
+
+def velocity_loss(predicted: Tensor, clean: Tensor, fps: float) -> Tensor:
+    """Return the error of the motion between neighbours, per 1/30 s."""
+    error = (predicted - clean).diff(dim=1) * (fps / 30.0)
+    return (channel_weights() * error**2).mean()
+
+
+def lip_gap_loss(predicted: Tensor, clean: Tensor, deviation: Tensor) -> Tensor:
+    """
+    Return the error of the inner-lip gap, in units of 5 mm, closures counted four times.
+
+    :param predicted: (batch, frames, 52) standardised
+    :param clean: likewise
+    :param deviation: (52,) standard deviation of the weights
+    """
+    gap = torch.as_tensor(LIP_GAP) * deviation
+    error = ((predicted - clean) * gap).sum(dim=-1) / 0.05
+    return error.square().mean()

@@ -1,0 +1,189 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Train network `live`: `python -m model.train CONFIG.toml [--steps N]`.
+
+Every step draws its batch from (seed, step), so a run resumed from a checkpoint is the run that was
+never stopped. CPU and GPU run the same file; on a GPU the matrix work is done in bfloat16.
+"""
+
+from __future__ import annotations
+
+import argparse
+from copy import deepcopy
+import csv
+from dataclasses import asdict, dataclass, field
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from avatar_bridge import rig
+from model.batches import Batch, BatchConfig, draw
+from model.data import Corpus, load_corpus
+from model.live_denoiser import Cut, LiveConfig, LiveDenoiser
+from model.losses import coefficient_loss, lip_gap_loss, velocity_loss
+from model.settings import read_toml
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run."""
+
+    corpus: str = 'runs/corpus'
+    out: str = 'runs/live'
+    steps: int = 4000
+    learning_rate: float = 6e-4
+    warm_up: int = 200
+    weight_decay: float = 0.01
+    average: float = 0.998              # decay of the exponential moving average of parameters
+    velocity: float = 0.5
+    lip_gap: float = 0.5
+    seed: int = 1
+    checkpoint_every: int = 200
+    threads: int = 2
+    network: LiveConfig = field(default_factory=LiveConfig)
+    batch: BatchConfig = field(default_factory=BatchConfig)
+
+
+@dataclass
+class Run:
+    """What a checkpoint holds."""
+
+    network: LiveDenoiser
+    average: LiveDenoiser
+    optimiser: torch.optim.Optimizer
+    mean: Tensor
+    deviation: Tensor
+    step: int = 0
+
+    def state(self) -> dict[str, object]:
+        """Return everything that the next step depends on."""
+        return {'network': self.network.state_dict(), 'average': self.average.state_dict(),
+                'optimiser': self.optimiser.state_dict(), 'mean': self.mean,
+                'deviation': self.deviation, 'step': self.step,
+                'config': asdict(self.network.config)}
+
+
+def start(config: TrainConfig, corpus: Corpus, device: str) -> Run:
+    """Return a fresh run, or the one whose checkpoint lies in `config.out`."""
+    torch.manual_seed(config.seed)
+    network = LiveDenoiser(config.network).to(device)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate,
+                                  weight_decay=config.weight_decay, betas=(0.9, 0.98))
+    mean, deviation = statistics(corpus)
+    run = Run(network, deepcopy(network).requires_grad_(False), optimiser,
+              mean.to(device), deviation.to(device))
+    path = Path(config.out) / 'checkpoint.pt'
+    if path.exists():
+        saved = torch.load(path, map_location=device, weights_only=True)
+        run.network.load_state_dict(saved['network'])
+        run.average.load_state_dict(saved['average'])
+        run.optimiser.load_state_dict(saved['optimiser'])
+        run.mean, run.deviation = saved['mean'].to(device), saved['deviation'].to(device)
+        run.step = saved['step']
+    return run
+
+
+def statistics(corpus: Corpus) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation (floor 0.02) of each weight over the training clips."""
+    curves = np.concatenate([clip.curves[::5] for clip in corpus.training()]).astype(np.float32)
+    deviation = np.maximum(curves.std(axis=0), 0.02)
+    return torch.from_numpy(curves.mean(axis=0)), torch.from_numpy(deviation)
+
+
+def losses(run: Run, batch: Batch, device: str) -> dict[str, Tensor]:
+    """Return the three losses of one batch."""
+    def tensor(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(device)
+
+    clean = (tensor(batch.clean) - run.mean) / run.deviation
+    timesteps = tensor(batch.timesteps)
+    angle = 0.5 * math.pi * timesteps[..., None]
+    noisy = angle.cos() * clean + angle.sin() * tensor(batch.noise)
+    with torch.autocast(device, torch.bfloat16, enabled=device == 'cuda'):
+        state = [part.to(device) for part in run.network.encoder.initial_state(len(clean))]
+        heard, _ = run.network.listen(tensor(batch.features), state)
+        cut = Cut(tensor(batch.times), tensor(batch.blocks), tensor(batch.horizons),
+                  tensor(batch.token_times))
+        predicted = run.network.denoise(noisy, timesteps, cut, heard, tensor(batch.style))
+    predicted = predicted.float()
+    return {'coefficient': coefficient_loss(predicted, clean),
+            'velocity': velocity_loss(predicted, clean, batch.fps),
+            'lip_gap': lip_gap_loss(predicted, clean, run.deviation)}
+
+
+def update(run: Run, config: TrainConfig, batch: Batch, device: str) -> dict[str, float]:
+    """Take one step; return its losses."""
+    for group in run.optimiser.param_groups:
+        group['lr'] = config.learning_rate * learning_rate_factor(run.step, config)
+    parts = losses(run, batch, device)
+    total = (parts['coefficient'] + config.velocity * parts['velocity']
+             + config.lip_gap * parts['lip_gap'])
+    run.optimiser.zero_grad(set_to_none=True)
+    total.backward()
+    torch.nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
+    run.optimiser.step()
+    run.step += 1
+    decay = min(config.average, (1 + run.step) / (10 + run.step))
+    with torch.no_grad():
+        for slow, fast in zip(run.average.parameters(), run.network.parameters(), strict=True):
+            slow.lerp_(fast, 1 - decay)
+    return {name: float(value.detach()) for name, value in parts.items()}
+
+
+def learning_rate_factor(step: int, config: TrainConfig) -> float:
+    """Return the share of the learning rate: linear warm-up, then half a cosine to 2 %."""
+    if step < config.warm_up:
+        return (step + 1) / config.warm_up
+    part = (step - config.warm_up) / max(1, config.steps - config.warm_up)
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, part)))
+
+
+def save(run: Run, out: Path) -> None:
+    """Write the checkpoint so that a crash leaves the old one whole."""
+    partial = out / 'checkpoint.partial'
+    torch.save(run.state(), partial)
+    partial.replace(out / 'checkpoint.pt')
+
+
+def train(config: TrainConfig, *, device: str) -> Run:
+    """Train to `config.steps`, from where the last checkpoint stands."""
+    torch.set_num_threads(config.threads)
+    out = Path(config.out)
+    out.mkdir(parents=True, exist_ok=True)
+    corpus = load_corpus(config.corpus)
+    run = start(config, corpus, device)
+    assert len(run.mean) == len(rig.NAMES)
+    with (out / 'log.csv').open('a', newline='') as file:
+        log = csv.writer(file)
+        progress = tqdm(range(run.step, config.steps), initial=run.step, total=config.steps,
+                        mininterval=5.0)
+        for step in progress:
+            batch = draw(corpus, config.batch, np.random.default_rng([config.seed, step]))
+            parts = update(run, config, batch, device)
+            log.writerow([step, *(f'{value:.5f}' for value in parts.values())])
+            progress.set_postfix({name: f'{value:.3f}' for name, value in parts.items()})
+            if run.step % config.checkpoint_every == 0 or run.step == config.steps:
+                file.flush()
+                save(run, out)
+    return run
+
+
+def main() -> None:
+    """Read the configuration and train."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', type=Path, help='TOML file with the fields of TrainConfig')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    arguments = parser.parse_args()
+    config = read_toml(TrainConfig, arguments.config)
+    print(asdict(config))
+    train(config, device=arguments.device)
+
+
+if __name__ == '__main__':
+    main()
