@@ -38,7 +38,7 @@ class Intake:
     def reset(self) -> None:
         """Expect a new stream."""
         self._resampler: Resampler | None = None
-        self._rate = 0
+        self._rate = -1
         self._next = 0
 
     def push(self, block: AudioBlock) -> Samples:
@@ -62,7 +62,7 @@ class Intake:
     def flush(self) -> Samples:
         """Return what the resampler still holds."""
         rest = np.zeros(0, np.float32) if self._resampler is None else self._resampler.flush()
-        self._resampler, self._rate = None, 0
+        self._resampler, self._rate = None, -1
         return rest
 
     def _mono(self, samples: Samples) -> Samples:

@@ -1,0 +1,72 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+import numpy as np
+import pytest
+
+from avatar_bridge.diffusion.face_model import frame_noise
+from avatar_bridge.diffusion.sampler import cosine_level, cosine_levels, guided, sample
+
+NOISE = np.random.default_rng(0).standard_normal((8, 52)).astype(np.float32)
+
+
+@pytest.mark.parametrize('steps', [1, 2, 4, 8])
+def test_a_perfect_denoiser_is_believed(steps):
+    truth = np.full((8, 52), 0.7, np.float32)
+    out = sample(lambda noisy, level: truth, NOISE, levels=cosine_levels(steps))
+    assert np.allclose(out, truth)
+
+
+@pytest.mark.parametrize('steps', [1, 2, 8])
+def test_known_frames_come_back_untouched_and_are_seen_clean(steps):
+    known = np.full((3, 52), 0.2, np.float32)
+
+    def denoise(noisy, level):
+        assert np.array_equal(noisy[:3], known)
+        return np.zeros_like(noisy)
+
+    out = sample(denoise, NOISE, levels=cosine_levels(steps), known=known)
+    assert np.array_equal(out[:3], known)
+    assert not out[3:].any()
+
+
+def test_the_path_keeps_the_variance():
+    for timestep in (0.0, 0.3, 1.0):
+        level = cosine_level(timestep)
+        assert level.alpha**2 + level.sigma**2 == pytest.approx(1.0)
+
+
+def test_ddim_follows_the_exact_path_of_a_gaussian():
+    # Data N(0, s^2): the ideal denoiser is linear and many small steps reach deviation s.
+    spread = 0.5
+
+    def denoise(noisy, level):
+        return noisy * level.alpha * spread**2 / (level.alpha**2 * spread**2 + level.sigma**2)
+
+    noise = np.random.default_rng(1).standard_normal((4000, 4))
+    out = sample(denoise, noise, levels=cosine_levels(64))
+    assert out.std() == pytest.approx(spread, rel=0.05)
+
+
+def test_guidance_of_one_is_off_and_two_goes_twice_as_far():
+    def one(noisy, level):
+        return noisy * 0 + 1
+
+    def nothing(noisy, level):
+        return noisy * 0
+
+    level = cosine_level(1.0)
+    assert guided(one, nothing, 1.0) is one
+    assert (guided(one, nothing, 2.0)(NOISE, level) == 2).all()
+
+
+def test_no_steps_are_refused():
+    with pytest.raises(ValueError, match='steps'):
+        cosine_levels(0)
+
+
+def test_noise_belongs_to_the_seed_and_the_frame():
+    whole = frame_noise(7, 100, 20)
+    assert np.array_equal(frame_noise(7, 110, 5), whole[10:15])
+    assert not np.array_equal(frame_noise(8, 100, 20), whole)
+    assert abs(float(frame_noise(7, -50, 200).std()) - 1.0) < 0.02

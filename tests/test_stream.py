@@ -1,0 +1,143 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+"""Windower, blender, shaper and speech detector, each alone."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from avatar_bridge import rig
+from avatar_bridge.frames import FrameWindow
+from avatar_bridge.stream.blender import StreamBlender
+from avatar_bridge.stream.shaper import Shaper
+from avatar_bridge.stream.speech import SpeechDetector
+from avatar_bridge.stream.windower import Windower
+from avatar_bridge.timeline import StreamSpec, Timeline
+
+SPEC = StreamSpec()
+REST = np.zeros(52, np.float32)
+JAW, CLOSE = rig.INDEX['jawOpen'], rig.INDEX['mouthClose']
+
+
+@pytest.mark.parametrize('fps', [24, 30, 60])
+@pytest.mark.parametrize('block', [1, 77, 160, 4096])
+def test_windows_carry_every_sample_once(fps, block):
+    spec = StreamSpec.from_seconds(Timeline(fps=Fraction(fps)), window=0.5, hop=0.05,
+                                   lookahead=0.05)
+    samples = np.arange(5000, dtype=np.float32)
+    windower = Windower(spec)
+    windows = [window for start in range(0, 5000, block)
+               for window in windower.push(samples[start:start + block])]
+    windows += windower.flush()
+    carried = np.concatenate([window.samples for window in windows])
+    assert np.array_equal(carried[:5000], samples)
+    assert not carried[5000:].any()
+    assert windower.next_frame >= spec.timeline.frames_in(5000)
+
+
+def test_a_window_comes_with_its_last_sample():
+    windower = Windower(SPEC)
+    end = SPEC.timeline.first_sample(SPEC.hop + SPEC.lookahead)
+    assert not list(windower.push(np.zeros(end - 1, np.float32)))
+    window, = windower.push(np.zeros(1, np.float32))
+    assert window.first_frame + window.frames == SPEC.hop + SPEC.lookahead
+
+
+def test_no_audio_means_no_windows():
+    assert not list(Windower(SPEC).flush())
+
+
+def windows(values):
+    """Make windows whose active frames all hold one value."""
+    for hop, value in enumerate(values):
+        yield FrameWindow(hop * SPEC.hop - SPEC.context,
+                          np.full((SPEC.window, 52), value, np.float32))
+
+
+def test_the_blender_fades_from_the_guess_and_then_agrees():
+    blender = StreamBlender(SPEC, REST)
+    first, second, third = (blender.push(window) for window in windows([0.0, 1.0, 1.0]))
+    assert not first.any()
+    assert np.allclose(second[:, 0], np.arange(1, SPEC.fade + 1) / (SPEC.fade + 1))
+    assert (third == 1).all()
+    assert np.array_equal(blender.known[-SPEC.hop:], third)
+
+
+def test_a_bridge_gives_the_guess_and_then_holds():
+    blender = StreamBlender(SPEC, REST)
+    for window in windows([0.5]):
+        blender.push(window)
+    for _ in range(3):
+        assert (blender.bridge() == 0.5).all()
+
+
+def shaper(fps=60.0):
+    return Shaper(np.zeros(52, np.float32), np.ones(52, np.float32), fps)
+
+
+def frames(**shapes):
+    rows = np.zeros((len(next(iter(shapes.values()))), 52), np.float32)
+    for name, values in shapes.items():
+        rows[:, rig.INDEX[name]] = values
+    return rows
+
+
+def test_a_closing_mouth_is_never_softened():
+    out = shaper().push(frames(jawOpen=[0.6, 0.6, 0.6, 0.6, 0.0],
+                               mouthPressLeft=[0, 0, 0, 0, 0.8]), [True] * 5)
+    assert out[4, JAW] == 0.0
+    assert out[4, rig.INDEX['mouthPressLeft']] == pytest.approx(0.8)
+
+
+def test_an_opening_mouth_is_smoothed_within_three_frames():
+    out = shaper().push(frames(jawOpen=[0.0, 0.6, 0.6, 0.6]), [True] * 4)[:, JAW]
+    assert 0.3 < out[1] < 0.6
+    assert out[3] == pytest.approx(0.6, abs=0.02)
+
+
+def test_silence_puts_the_mouth_to_rest_within_300_ms():
+    pose = shaper()
+    pose.push(frames(jawOpen=[0.5] * 5), [True] * 5)
+    out = pose.push(frames(jawOpen=[0.5] * 18, browInnerUp=[0.4] * 18), [False] * 18)
+    assert out[-1, JAW] < 0.01
+    assert out[-1, rig.INDEX['browInnerUp']] > 0.35
+
+
+def test_weights_stay_in_range_and_lips_close_no_further_than_the_jaw_is_open():
+    rng = np.random.default_rng(0)
+    pose = shaper()
+    pose.set_gains({'jawOpen': 0.5, 'all': 2.0})
+    out = pose.push(3 * rng.standard_normal((200, 52)).astype(np.float32), [True] * 200)
+    assert out.min() >= 0
+    assert out.max() <= 1
+    assert (out[:, CLOSE] <= out[:, JAW] + 1e-6).all()
+
+
+def test_gains_multiply_before_the_clamp():
+    pose = shaper()
+    pose.set_gains({'jawOpen': 0.5})
+    out = pose.push(frames(jawOpen=[0.8] * 10, cheekPuff=[0.8] * 10), [True] * 10)[-1]
+    assert out[JAW] == pytest.approx(0.4, abs=1e-3)
+    assert out[rig.INDEX['cheekPuff']] == pytest.approx(0.8, abs=1e-3)
+
+
+def test_speech_is_heard_over_the_room_and_hangs_over():
+    rng = np.random.default_rng(0)
+    room = 0.002 * rng.standard_normal(32000)
+    room[16000:20000] += 0.1 * rng.standard_normal(4000)
+    detector = SpeechDetector()
+    detector.push(room.astype(np.float32))
+    assert not detector.heard_between(14000, 15900)
+    assert detector.heard_between(16000, 16400)
+    assert detector.heard_between(22000, 22400)
+    assert not detector.heard_between(26000, 32000)
+
+
+def test_speech_does_not_depend_on_block_size():
+    samples = (0.05 * np.random.default_rng(0).standard_normal(8000)).astype(np.float32)
+    whole, pieces = SpeechDetector(), SpeechDetector()
+    whole.push(samples)
+    for start in range(0, 8000, 77):
+        pieces.push(samples[start:start + 77])
+    assert whole._pieces == pieces._pieces
