@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 import math
 from pathlib import Path
@@ -20,31 +21,35 @@ from avatar_bridge.timeline import StreamSpec
 
 TOKEN: Final = 2 * mel.STRIDE   # samples between tokens
 MEMORY: Final = 0.5             # seconds of tokens kept before a window's first frame
-FAR: Final = -1e3               # seconds; a horizon before everything: nothing is heard
+UNSEEN: Final = -1e4            # attention bias of what must not be seen or heard
 
 
 class Heard(NamedTuple):
     """The condition: what every denoising step of one window is given."""
 
-    times: Weights              # (1, frames) seconds after the window's first frame
-    blocks: Weights             # (1, frames) hop that a frame belongs to
-    horizons: Weights           # (1, frames) seconds up to which a frame hears
     heard: Weights              # (1, layers, tokens, 2 width) keys and values
-    token_times: Weights        # (1, tokens) seconds
+    motion: Weights             # (1, heads, frames, frames) bias: which frames see which
+    audio: Weights              # (1, heads, frames, 1 + tokens) bias: which tokens they hear
 
 
 class OnnxDenoiser:
-    """The exported network `live`: `listen.onnx` once per hop, `denoise.onnx` once per step."""
+    """
+    The exported network `live`.
+
+    `listen.onnx` and `align.onnx` run once per hop, `denoise.onnx` once per step.
+    """
 
     def __init__(self, folder: Path, spec: StreamSpec, *, style: int = 0) -> None:
-        """Load both graphs from `folder`; raises `BundleError` where they cannot be run."""
+        """Load the graphs from `folder`; raises `BundleError` where they cannot be run."""
         self._spec = spec
         self._style = np.array([style], np.int64)
         self._listen = open_graph(folder / 'listen.onnx')
-        self._denoise = open_graph(folder / 'denoise.onnx')
         self._caches = [node for node in self._listen.get_inputs() if node.name != 'features']
         self._keep = math.ceil((spec.window / spec.fps + Fraction(MEMORY)) * mel.SAMPLE_RATE
                                / TOKEN) + 1
+        sizes = {'frames': spec.window, 'tokens': self._keep, 'heard': self._keep + 1}
+        self._align = open_graph(folder / 'align.onnx', sizes)
+        self._denoise = open_graph(folder / 'denoise.onnx', sizes)
 
     def initial_state(self) -> State:
         """Return the state after a second of silence: an empty room, not an unknown one."""
@@ -66,7 +71,9 @@ class OnnxDenoiser:
 
     def deaf(self, condition: Heard) -> Heard:
         """Return the condition with every token beyond hearing."""
-        return condition._replace(horizons=np.full_like(condition.horizons, FAR))
+        unheard = condition.audio.copy()
+        unheard[..., 1:] = UNSEEN
+        return condition._replace(audio=unheard)
 
     def denoise(self, noisy: Weights, timesteps: Weights, condition: Heard) -> Weights:
         """Estimate the clean (frames, 52) coefficients."""
@@ -103,14 +110,22 @@ class OnnxDenoiser:
         oldest -= audio.first_frame / spec.fps
         token_times = float(oldest) + np.arange(heard.shape[2]) * (TOKEN / mel.SAMPLE_RATE)
         fps = float(spec.fps)
-        return Heard(*(np.asarray(row, np.float32)[None]
-                       for row in (frames / fps, blocks, ends / fps)),
-                     heard, token_times.astype(np.float32)[None])
+        rows = {'times': frames / fps, 'blocks': blocks, 'horizons': ends / fps,
+                'token_times': token_times}
+        return Heard(heard, *self._align.run(['motion', 'audio'], {
+            name: row.astype(np.float32)[None] for name, row in rows.items()}))
 
 
-def open_graph(path: Path) -> Any:
-    """Return an ONNX Runtime session on one thread; small graphs are slower on two."""
+def open_graph(path: Path, sizes: Mapping[str, int] | None = None) -> Any:
+    """
+    Return an ONNX Runtime session on one thread; small graphs are slower on two.
+
+    `sizes` fixes dynamic axes by name, which lets the runtime fold their arithmetic away (a sixth
+    of a denoising step).
+    """
     options = onnxruntime.SessionOptions()
+    for axis, size in (sizes or {}).items():
+        options.add_free_dimension_override_by_name(axis, size)
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:

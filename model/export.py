@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from avatar_bridge import rig
 from avatar_bridge.audio import mel
 from avatar_bridge.bundle import FORMAT, file_hash
-from model.live_denoiser import Cut, LiveConfig, LiveDenoiser
+from model.live_denoiser import Condition, Cut, LiveConfig, LiveDenoiser
 
 OPSET = 17
 TOLERANCE = 1e-4
@@ -44,6 +44,20 @@ class Listen(nn.Module):
         return (heard, *state)
 
 
+class Align(nn.Module):
+    """The attention biases of a window."""
+
+    def __init__(self, network: LiveDenoiser) -> None:
+        """Wrap `network`."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, times: Tensor, blocks: Tensor, horizons: Tensor, token_times: Tensor,
+                ) -> tuple[Tensor, Tensor]:
+        """Return the biases of motion and audio."""
+        return self.network.align(Cut(times, blocks, horizons, token_times))
+
+
 class Denoise(nn.Module):
     """One denoising step with flat inputs."""
 
@@ -52,51 +66,66 @@ class Denoise(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, noisy: Tensor, timesteps: Tensor, times: Tensor, blocks: Tensor,
-                horizons: Tensor, heard: Tensor, token_times: Tensor, style: Tensor) -> Tensor:
+    def forward(self, noisy: Tensor, timesteps: Tensor, heard: Tensor, motion: Tensor,
+                audio: Tensor, style: Tensor) -> Tensor:
         """Return the clean coefficients."""
-        cut = Cut(times, blocks, horizons, token_times)
-        return self.network.denoise(noisy, timesteps, cut, heard, style)
+        return self.network.denoise(noisy, timesteps, Condition(heard, motion, audio, style))
 
 
-def denoise_inputs(config: LiveConfig, frames: int, tokens: int, rng: np.random.Generator,
-                   ) -> dict[str, Tensor]:
-    """Return random inputs of the denoising graph."""
-    shape = (1, config.layers, tokens, 2 * config.width)
+def random_cut(frames: int, tokens: int, rng: np.random.Generator) -> dict[str, Tensor]:
+    """Return random inputs of the graph `align`."""
     times = np.arange(frames) / rng.uniform(24, 60)
+    rows = {'times': times, 'blocks': np.arange(frames) // 3, 'horizons': times + 0.1,
+            'token_times': np.arange(tokens) * 0.02 - 0.5}
+    return {name: torch.tensor(row[None].astype(np.float32)) for name, row in rows.items()}
+
+
+def random_step(network: LiveDenoiser, cut: dict[str, Tensor], rng: np.random.Generator,
+                ) -> dict[str, Tensor]:
+    """Return random inputs of the graph `denoise` for a window cut like `cut`."""
+    frames, tokens = cut['times'].shape[1], cut['token_times'].shape[1]
+    config = network.config
+    shape = (1, config.layers, tokens, 2 * config.width)
+    motion, audio = Align(network)(*cut.values())
     return {
         'noisy': torch.tensor(rng.standard_normal((1, frames, len(rig.NAMES)), np.float32)),
         'timesteps': torch.tensor(rng.random((1, frames), np.float32)),
-        'times': torch.tensor(times[None].astype(np.float32)),
-        'blocks': torch.tensor((np.arange(frames) // 3)[None].astype(np.float32)),
-        'horizons': torch.tensor((times + 0.1)[None].astype(np.float32)),
         'heard': torch.tensor(rng.standard_normal(shape, np.float32)),
-        'token_times': torch.tensor((np.arange(tokens) * 0.02 - 0.5)[None].astype(np.float32)),
+        'motion': motion,
+        'audio': audio,
         'style': torch.tensor([int(rng.integers(0, config.styles))]),
     }
 
 
 def export_graphs(network: LiveDenoiser, folder: Path) -> None:
-    """Write `listen.onnx` and `denoise.onnx` with dynamic frames and tokens."""
+    """Write `listen.onnx`, `align.onnx` and `denoise.onnx`; frames and tokens are dynamic."""
     rng = np.random.default_rng(0)
     state = network.encoder.initial_state()
     caches = [f'cache_{index}' for index in range(len(state))]
-    inputs = denoise_inputs(network.config, 12, 40, rng)
-    axes = {'noisy': {1: 'frames'}, 'timesteps': {1: 'frames'}, 'times': {1: 'frames'},
-            'blocks': {1: 'frames'}, 'horizons': {1: 'frames'}, 'heard': {2: 'tokens'},
-            'token_times': {1: 'tokens'}, 'clean': {1: 'frames'}}
+    write_graph(Listen(network), folder / 'listen.onnx',
+                {'features': torch.zeros(1, 4, mel.BANDS), **dict(zip(caches, state))},
+                {'features': {1: 'features'}, 'heard': {2: 'tokens'},
+                 **{f'{name}_after': {} for name in caches}})
+    cut = random_cut(12, 40, rng)
+    write_graph(Align(network), folder / 'align.onnx', cut,
+                {**dict.fromkeys(('times', 'blocks', 'horizons'), {1: 'frames'}),
+                 'token_times': {1: 'tokens'},
+                 'motion': {2: 'frames', 3: 'frames'}, 'audio': {2: 'frames', 3: 'heard'}})
+    write_graph(Denoise(network), folder / 'denoise.onnx', random_step(network, cut, rng),
+                {'noisy': {1: 'frames'}, 'timesteps': {1: 'frames'}, 'heard': {2: 'tokens'},
+                 'motion': {2: 'frames', 3: 'frames'}, 'audio': {2: 'frames', 3: 'heard'},
+                 'clean': {1: 'frames'}})
+
+
+def write_graph(module: nn.Module, path: Path, inputs: dict[str, Tensor],
+                axes: dict[str, dict[int, str]]) -> None:
+    """Write one ONNX graph; names in `axes` that are no inputs are its outputs, in order."""
+    outputs = [name for name in axes if name not in inputs]
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        torch.onnx.export(
-            Listen(network), (torch.zeros(1, 4, mel.BANDS), *state), str(folder / 'listen.onnx'),
-            input_names=['features', *caches],
-            output_names=['heard', *(f'{name}_after' for name in caches)],
-            dynamic_axes={'features': {1: 'features'}, 'heard': {2: 'tokens'}},
-            opset_version=OPSET, dynamo=False)
-        torch.onnx.export(
-            Denoise(network), tuple(inputs.values()), str(folder / 'denoise.onnx'),
-            input_names=list(inputs), output_names=['clean'], dynamic_axes=axes,
-            opset_version=OPSET, dynamo=False)
+        warnings.simplefilter('ignore')         # the tracer's, about shapes that we fix on purpose
+        torch.onnx.export(module, tuple(inputs.values()), str(path), input_names=list(inputs),
+                          output_names=outputs, opset_version=OPSET, dynamo=False,
+                          dynamic_axes={name: axis for name, axis in axes.items() if axis})
 
 
 def parity(network: LiveDenoiser, folder: Path) -> float:
@@ -104,23 +133,33 @@ def parity(network: LiveDenoiser, folder: Path) -> float:
     from avatar_bridge.onnx_models import open_graph
 
     rng = np.random.default_rng(1)
-    listen, denoise = open_graph(folder / 'listen.onnx'), open_graph(folder / 'denoise.onnx')
-    worst = 0.0
+    graphs = {name: open_graph(folder / f'{name}.onnx') for name in ('listen', 'align', 'denoise')}
     state = network.encoder.initial_state()
     caches = {f'cache_{index}': part.numpy() for index, part in enumerate(state)}
+    worst = 0.0
+
+    def compare(graph: str, inputs: dict[str, Any], expected: tuple[Tensor, ...]) -> list[Any]:
+        nonlocal worst
+        found: list[Any] = graphs[graph].run(None, inputs)
+        worst = max(worst, *(float(np.abs(a - b.numpy()).max())
+                             for a, b in zip(found, expected, strict=True)))
+        return found
+
     for _ in range(12):
-        features = torch.tensor(rng.standard_normal((1, 2 * int(rng.integers(1, 20)), mel.BANDS),
-                                                    np.float32))
-        heard, state = network.listen(features, state)
-        found, *after = listen.run(None, {'features': features.numpy(), **caches})
-        caches = {f'cache_{index}': part for index, part in enumerate(after)}
-        worst = max(worst, float(np.abs(found - heard.numpy()).max()))
-        inputs = denoise_inputs(network.config, int(rng.integers(2, 40)),
-                                int(rng.integers(2, 60)), rng)
-        clean = Denoise(network)(*inputs.values())
-        found = denoise.run(None, {name: value.numpy() for name, value in inputs.items()})[0]
-        worst = max(worst, float(np.abs(found - clean.numpy()).max()))
+        features = rng.standard_normal((1, 2 * int(rng.integers(1, 20)), mel.BANDS), np.float32)
+        expected = Listen(network)(torch.from_numpy(features), *state)
+        after = compare('listen', {'features': features, **caches}, expected)[1:]
+        state, caches = list(expected[1:]), dict(zip(caches, after, strict=True))
+        cut = random_cut(int(rng.integers(2, 40)), int(rng.integers(2, 60)), rng)
+        compare('align', as_arrays(cut), Align(network)(*cut.values()))
+        step = random_step(network, cut, rng)
+        compare('denoise', as_arrays(step), (Denoise(network)(*step.values()),))
     return worst
+
+
+def as_arrays(tensors: dict[str, Tensor]) -> dict[str, Any]:
+    """Return the tensors as numpy arrays."""
+    return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
 def manifest(folder: Path, *, mean: Tensor, deviation: Tensor, about: dict[str, Any],

@@ -99,10 +99,10 @@ class Attention(nn.Module):
         query, key, value = (self._split(part) for part in (self.query(x), key, value))
         scores = torch.matmul(query, key.transpose(2, 3)) / math.sqrt(query.shape[3]) + bias
         mixed = torch.matmul(torch.softmax(scores, dim=-1), value)
-        return self.out(mixed.transpose(1, 2).flatten(2))
+        return self.out(mixed.transpose(1, 2).reshape(x.shape[0], -1, x.shape[2]))
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return x.reshape(x.shape[0], -1, self.heads, x.shape[2] // self.heads).transpose(1, 2)
 
 
 class TimestepEmbedding(nn.Module):

@@ -48,6 +48,15 @@ class Cut(NamedTuple):
     token_times: Tensor     # (batch, tokens) when each token was complete
 
 
+class Condition(NamedTuple):
+    """What the denoiser hears and how far it sees."""
+
+    heard: Tensor           # (batch, layers, tokens, 2 width), from `listen`
+    motion: Tensor          # (batch, heads, frames, frames), from `align`
+    audio: Tensor           # (batch, heads, frames, 1 + tokens), from `align`
+    style: Tensor           # (batch,) index of the style
+
+
 class MelEncoder(nn.Module):
     """Features (batch, time, 80) -> tokens (batch, time / 2, width), causal, state in and out."""
 
@@ -111,7 +120,7 @@ class TrunkLayer(nn.Module):
 
 
 class LiveDenoiser(nn.Module):
-    """The whole network: `listen` once per hop, `denoise` once per step."""
+    """The whole network: `listen` and `align` once per hop, `denoise` once per step."""
 
     def __init__(self, config: LiveConfig) -> None:
         """Make the network."""
@@ -134,26 +143,31 @@ class LiveDenoiser(nn.Module):
         tokens, state = self.encoder(features, state)
         return torch.stack([layer.hear(tokens) for layer in self.layers], dim=1), state
 
-    def denoise(self, noisy: Tensor, timesteps: Tensor, cut: Cut, heard: Tensor,
-                style: Tensor) -> Tensor:
+    def align(self, cut: Cut) -> tuple[Tensor, Tensor]:
         """
-        Estimate the clean coefficients (batch, frames, 52).
+        Return the attention biases of a window, the same for every step and layer.
 
-        :param noisy: (batch, frames, 52), standardised
-        :param timesteps: (batch, frames) noise times
-        :param cut: where frames and tokens lie
-        :param heard: what `listen` returned, (batch, layers, tokens, 2 width)
-        :param style: (batch,) index of the style
+        :returns: motion (batch, heads, frames, frames), audio (batch, heads, frames, 1 + tokens)
         """
-        level = F.silu(self.timestep(timesteps) + self.style(style)[:, None])
-        modulation = self.modulate(level).unflatten(2, (6, -1))
         visible = cut.blocks[:, None, :, None] >= cut.blocks[:, None, None, :]
         motion = self.motion_bias(cut.times, cut.times)
         motion = torch.where(visible, motion, torch.full_like(motion, -1e4))
         audible = cut.token_times[:, None, None, :] <= cut.horizons[:, None, :, None]
         audio = self.audio_bias(cut.times, cut.token_times)
-        audio = F.pad(torch.where(audible, audio, torch.full_like(audio, -1e4)), (1, 0))
+        audio = torch.where(audible, audio, torch.full_like(audio, -1e4))
+        return motion, F.pad(audio, (1, 0))         # the null token in front is always heard
+
+    def denoise(self, noisy: Tensor, timesteps: Tensor, condition: Condition) -> Tensor:
+        """
+        Estimate the clean coefficients (batch, frames, 52).
+
+        :param noisy: (batch, frames, 52), standardised
+        :param timesteps: (batch, frames) noise times
+        """
+        level = F.silu(self.timestep(timesteps) + self.style(condition.style)[:, None])
+        modulation = self.modulate(level).reshape(*level.shape[:2], 6, level.shape[2])
         x = self.into(noisy)
         for index, layer in enumerate(self.layers):
-            x = layer(x, heard[:, index], modulation, (motion, audio))
+            x = layer(x, condition.heard[:, index], modulation,
+                      (condition.motion, condition.audio))
         return self.out(self.norm(x))

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from avatar_bridge import rig
 from model.batches import Batch, BatchConfig, draw
 from model.data import Corpus, load_corpus
-from model.live_denoiser import Cut, LiveConfig, LiveDenoiser
+from model.live_denoiser import Condition, Cut, LiveConfig, LiveDenoiser
 from model.losses import coefficient_loss, lip_gap_loss, velocity_loss
 from model.settings import read_toml
 
@@ -110,7 +110,8 @@ def losses(run: Run, batch: Batch, device: str) -> dict[str, Tensor]:
         heard, _ = run.network.listen(tensor(batch.features), state)
         cut = Cut(tensor(batch.times), tensor(batch.blocks), tensor(batch.horizons),
                   tensor(batch.token_times))
-        predicted = run.network.denoise(noisy, timesteps, cut, heard, tensor(batch.style))
+        condition = Condition(heard, *run.network.align(cut), tensor(batch.style))
+        predicted = run.network.denoise(noisy, timesteps, condition)
     predicted = predicted.float()
     return {'coefficient': coefficient_loss(predicted, clean),
             'velocity': velocity_loss(predicted, clean, batch.fps),
