@@ -1,0 +1,61 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Packaging for pip and for colcon (ament_python); the version stands in package.xml alone."""
+
+from glob import glob
+from xml.etree import ElementTree
+
+from setuptools import find_packages, setup
+
+NAME = 'avatar_bridge'
+MANIFEST = ElementTree.parse('package.xml').getroot()
+
+RUN = [
+    'numpy>=1.26', 'onnxruntime>=1.20', 'soxr>=0.5', 'soundfile>=0.12', 'sounddevice>=0.4.6',
+    'msgpack>=1', 'pyzmq>=25', 'rosbags>=0.10.4', 'tqdm>=4.64', 'matplotlib>=3.8',
+    "tomli>=2; python_version < '3.11'",
+]
+TRAIN = ['torch>=2.6', 'onnx>=1.17', 'scipy>=1.13']
+TEST = [
+    'pytest>=8', 'pytest-timeout>=2.3', 'hypothesis>=6.100', 'mypy>=1.11', 'ruff>=0.8',
+    'psutil>=5.9', 'python-osc>=1.9', 'PyYAML>=6',
+]
+#: A real rclpy and DDS from PyPI, for a machine where no ROS 2 is sourced.
+ROS = [f'ros-kilted-{name}' for name in (
+    'rclpy', 'rmw-fastrtps-cpp', 'std-msgs', 'std-srvs', 'diagnostic-msgs', 'lifecycle-msgs',
+)]
+#: What building our messages against those takes on top.
+ROS_BUILD = [
+    'catkin-pkg', 'cmake', *(f'ros-kilted-{name}' for name in (
+        'ament-package', 'ament-cmake', 'ament-cmake-include-directories', 'ament-cmake-ros-core',
+        'rosidl-core-generators', 'rosidl-default-generators',
+    )),
+]
+
+setup(
+    name=NAME,
+    version=MANIFEST.findtext('version'),
+    description=MANIFEST.findtext('description'),
+    author=MANIFEST.findtext('author'),
+    author_email=MANIFEST.find('maintainer').get('email'),
+    maintainer=MANIFEST.findtext('maintainer'),
+    maintainer_email=MANIFEST.find('maintainer').get('email'),
+    license='Apache-2.0',
+    python_requires='>=3.10',
+    packages=find_packages(include=[NAME, f'{NAME}.*']),
+    package_data={NAME: ['assets/*', 'bundles/*/*', 'py.typed']},
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
+        (f'share/{NAME}', ['package.xml']),
+        (f'share/{NAME}/launch', sorted(glob('launch/*.launch.py'))),
+        (f'share/{NAME}/config', sorted(glob('config/*.yaml'))),
+    ],
+    install_requires=RUN,
+    extras_require={'train': TRAIN, 'test': TEST, 'ros': ROS, 'ros-build': ROS_BUILD},
+    zip_safe=False,
+    entry_points={'console_scripts': [
+        'avatar-bridge = avatar_bridge.cli:main',
+        'avatar_node = avatar_bridge.ros.node:main',
+    ]},
+)
