@@ -8,6 +8,7 @@ VENV   ?= .venv
 PYTHON ?= python3
 TESTS  ?=
 
+comma  := ,
 prefix := $(abspath $(VENV))
 python := $(prefix)/bin/python
 msgs   := ros_ws/src/avatar_bridge_msgs
@@ -33,7 +34,6 @@ endif
 stamps      := $(prefix)/avatar_bridge-$(ROS)
 constraints := constraints.txt
 extras      := $(if $(filter wheels,$(ROS)),ros$(comma)ros-build)
-comma       := ,
 
 ifeq ($(ROS),sourced)
 # The sourced rclpy was compiled for its own numpy.
