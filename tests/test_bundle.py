@@ -1,0 +1,80 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from avatar_bridge import load_bundle
+from avatar_bridge.bundle import SHIPPED
+from avatar_bridge.config import EngineConfig
+from avatar_bridge.errors import BundleError, UsageError
+from avatar_bridge.stream.engine import Engine
+
+
+@pytest.fixture
+def copy(tmp_path):
+    return shutil.copytree(SHIPPED / 'live', tmp_path / 'mine')
+
+
+def rewrite(folder, **changes):
+    path = folder / 'manifest.json'
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_the_shipped_bundle_is_whole_and_small():
+    bundle = load_bundle('live')
+    assert sum(path.stat().st_size for path in bundle.path.iterdir()) < 25 * 2**20
+    assert (bundle.path / 'README.md').is_file()
+    assert all(entry['licence'] for entry in bundle.manifest['data'])
+
+
+def test_a_bundle_is_a_folder_that_can_be_moved(copy):
+    frames = Engine(load_bundle(copy)).push(np.zeros(16000, np.float32))
+    assert len(frames) == 54
+
+
+@pytest.mark.parametrize('change', [
+    {'format': 2}, {'network': 'other'}, {'rig': ['jawOpen']}, {'mean': [0.0]}, {'files': {}},
+    {'files': {'../listen.onnx': ''}}, {'fps': None}])
+def test_a_foreign_manifest_is_refused(copy, change):
+    if change == {'fps': None}:
+        manifest = json.loads((copy / 'manifest.json').read_text())
+        del manifest['fps']
+        (copy / 'manifest.json').write_text(json.dumps(manifest))
+    else:
+        rewrite(copy, **change)
+    with pytest.raises(BundleError, match='manifest'):
+        load_bundle(copy)
+
+
+def test_an_altered_graph_is_refused(copy):
+    with (copy / 'denoise.onnx').open('ab') as file:
+        file.write(b'!')
+    with pytest.raises(BundleError, match='SHA-256'):
+        load_bundle(copy)
+
+
+def test_a_missing_graph_is_refused(copy):
+    (copy / 'listen.onnx').unlink()
+    with pytest.raises(BundleError, match='missing'):
+        load_bundle(copy)
+
+
+def test_no_json_is_refused(copy):
+    (copy / 'manifest.json').write_bytes(b'\x00\xff')
+    with pytest.raises(BundleError, match='manifest'):
+        load_bundle(copy)
+
+
+def test_an_unknown_name_is_told_what_there_is():
+    with pytest.raises(BundleError, match='live'):
+        load_bundle('lvie')
+
+
+@pytest.mark.parametrize('config', [EngineConfig(style='opera'), EngineConfig(backend='torch')])
+def test_what_the_bundle_cannot_do_is_refused(config):
+    with pytest.raises(UsageError, match='bundle live'):
+        Engine(load_bundle('live'), config)
