@@ -51,7 +51,7 @@ export ROS_LOCALHOST_ONLY ?= 1
 endif
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-pip_install = $(python) -m pip install --quiet --constraint $(constraints)
+pip_install = $(python) -m pip install -qq --constraint $(constraints)
 
 .PHONY: help demo test lint bench clean ros-note
 
