@@ -1,0 +1,116 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Metrics on signals whose answer is known."""
+
+import numpy as np
+import pytest
+
+from avatar_bridge.rig import INDEX, NAMES
+from model import metrics
+
+RNG = np.random.default_rng(3)
+
+
+def moving(seconds, fps):
+    """Return a smooth (n,) track without period."""
+    times = np.arange(round(seconds * fps)) / fps
+    return sum(np.sin(speed * times + phase) for speed, phase in ((5.1, 0), (8.3, 1), (13.7, 2)))
+
+
+def pose(**shapes):
+    """Return (1, 52) weights."""
+    weights = np.zeros((1, len(NAMES)), np.float32)
+    for name, value in shapes.items():
+        weights[0, INDEX[name]] = value
+    return weights
+
+
+def test_an_open_jaw_with_closed_lips_has_no_gap():
+    assert metrics.lip_gap(pose(jawOpen=1.0)) == pytest.approx(0.337)
+    assert metrics.lip_gap(pose(jawOpen=0.5, mouthFunnel=0.5)) == pytest.approx(0.2275)
+    assert metrics.lip_gap(pose(jawOpen=0.5, mouthClose=0.5)) == 0
+    assert metrics.lip_gap(pose(mouthSmileLeft=1, mouthSmileRight=1, jawOpen=1)) == pytest.approx(
+        0.309)
+
+
+def test_correlation_knows_sign_and_scale():
+    track = moving(3, 25)
+    assert metrics.pearson(track, 3 * track + 7) == pytest.approx(1)
+    assert metrics.pearson(track, -track) == pytest.approx(-1)
+    assert metrics.pearson(track, np.full(75, 0.4)) == 0
+    assert metrics.pearson(np.array([1, 2, 3]), np.array([1, 3, 2])) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize('frames', [-6, -1, 0, 3, 12])
+def test_a_shifted_copy_gives_its_shift(frames):
+    track = moving(4, 60)
+    lags = [frame / 60 for frame in range(-15, 16)]
+    rows = [metrics.lag_correlations(np.roll(track, frames), track, lags, fps=60, tracked_fps=60)]
+    best = metrics.best_lag(rows, lags)
+    assert best.milliseconds == pytest.approx(1000 * frames / 60)
+    assert best.correlation > 0.97
+
+
+def test_rates_need_not_agree():
+    assert metrics.lip_gap_correlation(moving(3, 60), moving(3, 25), fps=60,
+                                       tracked_fps=25) > 0.999
+
+
+def test_closures_are_counted_by_hand():
+    gap = np.full(100, 1.0)
+    gap[20:23] = 0.1            # p at 0.20 s
+    gap[70] = 0.1               # the vowel around 0.70 s
+    phones = [('p', 0.20, 0.25), ('a', 0.30, 0.40), ('b', 0.50, 0.55), ('ə', 0.65, 0.75),
+              ('t', 0.80, 0.90)]
+    counted = metrics.closures(gap, phones, fps=100)
+    assert counted == (1, 1, 1, 2)
+    assert counted.f1 == pytest.approx(0.5)
+    assert counted.false_share == 0.5
+
+
+@pytest.mark.parametrize(('late', 'hits'), [(0.0, 1), (0.03, 1), (0.06, 0)])
+def test_a_closure_may_miss_its_phone_by_40_ms(late, hits):
+    gap = np.full(100, 1.0)
+    gap[round(100 * (0.5 + late))] = 0
+    assert metrics.closures(gap, [('m', 0.5, 0.5)], fps=100).hits == hits
+
+
+def test_silence_begins_300_ms_after_speech():
+    quiet = metrics.quiet_frames(200, [(0.5, 1.0)], fps=100)
+    assert quiet[:50].all()
+    assert not quiet[50:131].any()
+    assert quiet[131:].all()
+
+
+def test_silence_share_counts_quiet_frames_at_rest():
+    gap = np.ones(100)
+    gap[50:75] = 0.04
+    gap[75:] = 0.06
+    quiet = np.arange(100) >= 50
+    assert metrics.silence_share(gap, quiet) == 0.5
+    assert metrics.silence_share(np.zeros(100), quiet) == 1
+    assert np.isnan(metrics.silence_share(gap, np.zeros(100, bool)))
+
+
+def test_even_noise_has_invisible_seams_and_steps_show():
+    even = RNG.normal(size=(3000, 4))
+    assert metrics.seam_ratio(even, 6) == pytest.approx(1, abs=0.1)
+    stepped = even * 0.01 + np.repeat(RNG.normal(size=(500, 4)), 6, axis=0)
+    assert metrics.seam_ratio(stepped, 6) > 10
+    assert np.isnan(metrics.seam_ratio(even, 2))
+
+
+def test_jitter_of_a_ramp_is_zero_and_of_a_jump_its_height():
+    ramp = np.linspace(0, 1, 50)[:, None]
+    assert metrics.jitter(ramp) == pytest.approx(0, abs=1e-12)
+    assert metrics.jitter(np.array([[0.0], [0.0], [1.0], [1.0]])) == pytest.approx(1)
+
+
+def test_loudness_follows_the_amplitude_of_a_tone():
+    times = np.arange(16000) / 16000
+    tone = np.sin(2 * np.pi * 200 * times) * np.where(times < 0.5, 0.1, 0.4)
+    loudness = metrics.loudness_envelope(tone, 16000, fps=60)
+    assert len(loudness) == 60
+    assert loudness[15] == pytest.approx(0.1 / np.sqrt(2), rel=0.02)
+    assert loudness[45] == pytest.approx(0.4 / np.sqrt(2), rel=0.02)
