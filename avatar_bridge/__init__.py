@@ -30,7 +30,18 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Import the module of a public name late: `import avatar_bridge` alone stays cheap."""
     if name == '__version__':
-        return import_module('importlib.metadata').version('avatar_bridge')
+        return _version()
     if name not in _HOMES:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     return getattr(import_module(_HOMES[name]), name)
+
+
+def _version() -> str:
+    """Return the installed version; in a bare checkout the one in package.xml."""
+    metadata = import_module('importlib.metadata')
+    try:
+        return str(metadata.version(__name__))
+    except metadata.PackageNotFoundError:
+        manifest = import_module('pathlib').Path(__file__).parents[1] / 'package.xml'
+        tree = import_module('xml.etree.ElementTree').parse(manifest)
+        return str(tree.getroot().findtext('version'))

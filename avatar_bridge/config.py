@@ -36,7 +36,7 @@ Kind = Literal['text', 'integer', 'number', 'ratio', 'switch', 'list', 'gains']
 class Option:
     """A row of the table: what a flag, a TOML key or a ROS parameter is made from."""
 
-    name: str                                   # on the command line with dashes
+    name: str                                   # with _; `flag` has dashes
     field: str                                  # attribute of EngineConfig or SessionConfig
     kind: Kind
     default: Any
@@ -48,6 +48,16 @@ class Option:
     metavar: str = ''
     live: bool = False                          # may change while running
     engine: bool = False                        # lies in EngineConfig
+
+    @property
+    def flag(self) -> str:
+        """Name on the command line."""
+        return '--' + self.name.replace('_', '-')
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be given more than once."""
+        return self.kind in ('list', 'gains')
 
     def read(self, value: Any) -> Any:
         """Return a plain value (text, number, list, mapping) as the field wants it, checked."""
@@ -108,7 +118,7 @@ class EngineConfig:
     profile: str = _option(
         'text', 'live', 'latency against calm: hop and look-ahead of 33 + 33, 50 + 50 or '
         '100 + 100 ms', choices=tuple(PROFILES))
-    fps: Fraction = _option(
+    fps: Fraction = _option(                    # noqa: RUF009 - it is a field()
         'ratio', FPS, 'face frames a second', unit='1/s', lowest=24, highest=60,
         metavar='N')
     steps: int = _option(
@@ -120,7 +130,7 @@ class EngineConfig:
         'text', '', 'way of speaking: a style of the bundle; empty is its first',
         metavar='NAME|WAV')
     guidance: float = _option(
-        'number', 1.0, 'how strongly the audio steers; 1 is off', lowest=0, highest=5,
+        'number', 1.0, 'how strongly the audio steers; 1 is off', lowest=0, highest=4,
         metavar='X')
     gains: Mapping[str, float] = _option(
         'gains', {}, 'multiply a shape, or `all` of them, by 0 to 4; repeatable', name='gain',
@@ -155,8 +165,8 @@ class SessionConfig:
         'text', 'real', 'frames at the time they are due, or as fast as they can be made',
         choices=('real', 'max'))
     sinks: tuple[str, ...] = _option(
-        'list', ('zmq',), 'where frames go; repeatable (zmq=URL, csv=FILE, npz=FILE, jsonl=FILE, '
-        'mcap=FILE)', name='sink', metavar='NAME[=ARG]')
+        'list', (), 'where frames go: zmq[=URL], csv=FILE, npz=FILE, jsonl=FILE or mcap=FILE; '
+        'repeatable; none at all means zmq', name='sink', metavar='NAME[=ARG]')
     avatar: str = _option(
         'text', 'default', 'name of the face, part of every topic', metavar='NAME')
     quiet: bool = _option('switch', False, 'no status line')
@@ -188,6 +198,11 @@ class SessionConfig:
         """Return every option by name; `from_mapping` of it is this again."""
         values = {**asdict(self), **asdict(self.engine)}
         return {option.name: values[option.field] for option in OPTIONS.values()}
+
+
+def options() -> tuple[Option, ...]:
+    """Return the whole table, in the order of `--help`."""
+    return tuple(OPTIONS.values())
 
 
 def read_toml(path: Path) -> dict[str, Any]:
