@@ -16,7 +16,6 @@ from avatar_bridge.audio import mel
 from model.data import Corpus
 
 Array = NDArray[np.float32]
-STYLES = ('neutral', 'grid')            # index of a style = index of the corpus it comes from
 CURVE_RATE = 100                        # frames per second of the corpus's curves
 
 
@@ -66,15 +65,14 @@ def draw(corpus: Corpus, config: BatchConfig, rng: np.random.Generator) -> Batch
         np.stack([item[4] for item in items]),
         np.stack([item[5] for item in items]),
         np.repeat(token_times[None], config.size, axis=0),
-        np.array([item[6] for item in items]),
+        np.zeros(config.size, np.int64),
         fps,
     )
 
 
 def _excerpt(corpus: Corpus, config: BatchConfig, fps: float, rng: np.random.Generator,
-             ) -> tuple[Array, Array, Array, Array, Array, Array, int]:
-    style = int(rng.random() < config.grid_share)
-    clip = corpus.draw(('kokoro', 'grid')[style], rng)
+             ) -> tuple[Array, ...]:
+    clip = corpus.draw('grid' if rng.random() < config.grid_share else 'kokoro', rng)
     length = int((config.lead_in + config.seconds) * CURVE_RATE) // 2 * 2
     start = int(rng.integers(-60, max(-59, len(clip.curves) - length + 100)))     # in 10 ms
     samples = _padded(clip.samples, start * mel.STRIDE - mel.HISTORY,
@@ -89,7 +87,7 @@ def _excerpt(corpus: Corpus, config: BatchConfig, fps: float, rng: np.random.Gen
     if rng.random() < config.deaf_share:
         horizons = np.full_like(horizons, -1e3)
     timesteps = _timesteps(int(blocks[-1]) + 1, rng)[blocks.astype(int)]
-    return (features, clean, timesteps, times.astype(np.float32), blocks, horizons, style)
+    return (features, clean, timesteps, times.astype(np.float32), blocks, horizons)
 
 
 def _padded(samples: NDArray[np.int16], start: int, length: int) -> NDArray[np.int16]:

@@ -34,7 +34,7 @@ class LiveConfig:
     layers: int = 3
     feed_forward: int = 512
     encoder_blocks: int = 6
-    styles: int = 2
+    styles: int = 1
     motion_span: tuple[float, float] = (-0.45, 0.45)
     audio_span: tuple[float, float] = (-0.5, 0.25)
 

