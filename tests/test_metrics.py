@@ -69,6 +69,14 @@ def test_closures_are_counted_by_hand():
     assert counted.false_share == 0.5
 
 
+def test_labiodentals_are_counted_apart():
+    gap = np.ones(100)
+    gap[40:45] = 0
+    phones = [('f', 0.40, 0.44), ('p', 0.60, 0.64), ('aɪ', 0.80, 0.90)]
+    assert metrics.closures(gap, phones, fps=100, among=metrics.LABIODENTALS) == (1, 0, 0, 1)
+    assert metrics.closures(gap, phones, fps=100) == (0, 1, 0, 1)
+
+
 @pytest.mark.parametrize(('late', 'hits'), [(0.0, 1), (0.03, 1), (0.06, 0)])
 def test_a_closure_may_miss_its_phone_by_40_ms(late, hits):
     gap = np.full(100, 1.0)
@@ -107,10 +115,10 @@ def test_jitter_of_a_ramp_is_zero_and_of_a_jump_its_height():
     assert metrics.jitter(np.array([[0.0], [0.0], [1.0], [1.0]])) == pytest.approx(1)
 
 
-def test_loudness_follows_the_amplitude_of_a_tone():
+def test_loudness_is_the_level_of_a_tone_above_the_floor():
     times = np.arange(16000) / 16000
-    tone = np.sin(2 * np.pi * 200 * times) * np.where(times < 0.5, 0.1, 0.4)
+    tone = np.sin(2 * np.pi * 200 * times) * np.where(times < 0.5, 0.1, 0.001)
     loudness = metrics.loudness_envelope(tone, 16000, fps=60)
     assert len(loudness) == 60
-    assert loudness[15] == pytest.approx(0.1 / np.sqrt(2), rel=0.02)
-    assert loudness[45] == pytest.approx(0.4 / np.sqrt(2), rel=0.02)
+    assert loudness[15] == pytest.approx(40 - 3.01, abs=0.1)
+    assert loudness[45] == 0
