@@ -28,17 +28,20 @@ ARGUMENTS = [
      ['debug', 'info', 'warn', 'error', 'fatal']),
 ]
 
-#: Arguments that are parameters of the node too, and how their text becomes a value.
+#: Parameters of the node that are arguments too: (argument, how its text becomes a value).
 CONVERSIONS = {
-    'avatar': str, 'source': str, 'bundle': str, 'profile': str, 'fps': float,
-    'sinks': lambda text: text.split(','), 'autostart': lambda text: text == 'true',
+    'avatar': ('avatar', str), 'source': ('source', str), 'bundle': ('bundle', str),
+    'profile': ('profile', str), 'fps': ('fps', float),
+    'sink': ('sinks', lambda text: text.split(',')),
+    'autostart': ('autostart', lambda text: text == 'true'),
 }
 
 
 def node(context):
     """Return the node; only arguments that were given overrule the parameter file."""
     given = {name: LaunchConfiguration(name).perform(context) for name, *_ in ARGUMENTS}
-    values = {name: convert(given[name]) for name, convert in CONVERSIONS.items() if given[name]}
+    values = {name: convert(given[argument])
+              for name, (argument, convert) in CONVERSIONS.items() if given[argument]}
     return [LifecycleNode(
         package='avatar_bridge', executable='avatar_node', name='avatar_bridge',
         namespace=given['namespace'], output='screen',

@@ -1,0 +1,47 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What the tests share: the speech file, and which tests this machine can run."""
+
+from importlib.util import find_spec
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SPEECH = ROOT / 'avatar_bridge' / 'assets' / 'speech.flac'
+
+os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+os.environ.setdefault('ROS_LOG_DIR', str(ROOT / 'build' / 'ros_log'))
+
+
+@pytest.fixture(scope='session')
+def speech():
+    """Return the path of the speech that comes with the package."""
+    return SPEECH
+
+
+def _missing(marker):
+    """Return why tests with this marker cannot run here, or nothing."""
+    needed = {'ros': ('rclpy', 'avatar_bridge_msgs'), 'model': ('torch',), 'gpu': ('torch',)}
+    for package in needed.get(marker, ()):
+        if find_spec(package) is None:
+            return f'{package} is not installed: make test'
+    if marker == 'gpu':
+        import torch
+
+        return '' if torch.cuda.is_available() else 'no CUDA device'
+    return ''
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what cannot run and say why; where ROS must be there, that is an error."""
+    for marker in ('ros', 'model', 'gpu'):
+        chosen = [item for item in items if item.get_closest_marker(marker)]
+        if not chosen or not (reason := _missing(marker)):
+            continue
+        if marker == 'ros' and os.environ.get('AVATAR_BRIDGE_REQUIRE_ROS'):
+            raise pytest.UsageError(f'AVATAR_BRIDGE_REQUIRE_ROS is set, but {reason}')
+        for item in chosen:
+            item.add_marker(pytest.mark.skip(reason=reason))
