@@ -33,7 +33,7 @@ def test_the_shipped_bundle_is_whole_and_small():
 
 def test_a_bundle_is_a_folder_that_can_be_moved(copy):
     frames = Engine(load_bundle(copy)).push(np.zeros(16000, np.float32))
-    assert len(frames) == 54
+    assert len(frames) == 57
 
 
 @pytest.mark.parametrize('change', [

@@ -1,0 +1,114 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+import numpy as np
+import pytest
+
+from avatar_bridge.rig import INDEX, NAMES
+from model.data import follow_gap
+from model.metrics import lip_gap
+from model.phones import CLASSES, GRID_WORDS, Phone, from_kokoro, from_words
+from model.teacher import animate, fitted
+
+LOUD = np.ones(140)
+
+
+def say(symbols, *, start=0.3, length=0.08):
+    """Return phones of one length each, silence around them."""
+    phones = [Phone('sil', 0.0, start)]
+    for index, symbol in enumerate(symbols):
+        phones.append(Phone(symbol, start + index * length, start + (index + 1) * length, 1.0))
+    return [*phones, Phone('sil', phones[-1].end, phones[-1].end + 0.5)]
+
+
+def curve(weights, name):
+    return weights[:, INDEX[name]]
+
+
+@pytest.mark.parametrize('seal', 'pbm')
+def test_lips_seal_for_at_least_40_ms(seal):
+    phones = say('ɑ' + seal + 'ɑ')
+    gap = lip_gap(animate(phones, LOUD, lag=0.0))
+    middle = round(100 * (phones[2].start + phones[2].end) / 2)
+    assert gap[middle - 2:middle + 3].max() < 0.05 * np.percentile(gap, 95)
+
+
+@pytest.mark.parametrize('bite', 'fv')
+def test_the_lower_lip_goes_under_the_teeth(bite):
+    weights = animate(say('ɑ' + bite + 'ɑ'), LOUD, lag=0.0)
+    middle = 42
+    assert curve(weights, 'mouthRollLower')[middle] > 0.3
+    assert lip_gap(weights)[middle] < 0.3 * lip_gap(weights).max()
+
+
+def test_the_mouth_rests_in_pauses():
+    loud = np.concatenate([np.zeros(25), np.ones(40), np.zeros(75)])
+    weights = animate(say('ɑɑɑɑ'), loud, lag=0.0)
+    mouth = weights[:, INDEX['jawForward']:INDEX['browDownLeft']]
+    assert mouth[:8].max() < 0.01
+    assert mouth[95:].max() < 0.01
+    assert mouth[40].max() > 0.2
+
+
+def test_lips_never_close_further_than_the_jaw_is_open():
+    rng = np.random.default_rng(0)
+    symbols = [str(rng.choice(list(''.join(CLASSES.values())))) for _ in range(60)]
+    weights = animate(say(symbols), np.ones(600))
+    assert (curve(weights, 'mouthClose') <= curve(weights, 'jawOpen') + 1e-9).all()
+    assert weights.min() >= 0
+    assert weights.max() <= 1
+
+
+def test_rounding_starts_before_its_vowel():
+    weights = animate(say('tttu'), LOUD, lag=0.0)
+    onset = 0.3 + 3 * 0.08
+    assert curve(weights, 'mouthPucker')[round(100 * onset)] > 0.3 * curve(
+        weights, 'mouthPucker').max()
+
+
+def test_louder_speech_opens_the_jaw_further():
+    quiet, loud = (curve(animate(say('ɑɑɑ'), np.full(140, level)), 'jawOpen').max()
+                   for level in (0.3, 1.0))
+    assert loud > 1.2 * quiet
+
+
+def test_nothing_jumps():
+    weights = animate(say('mɑpifusæbɔtwi'), np.ones(200))
+    assert np.abs(np.diff(weights, axis=0)).max() < 0.12
+
+
+def test_the_face_is_symmetric():
+    weights = animate(say('mɑpifusæ'), np.ones(200))
+    for name in NAMES:
+        if name.endswith('Left') and name not in ('jawLeft', 'mouthLeft'):
+            assert np.array_equal(curve(weights, name), curve(weights, name[:-4] + 'Right'))
+
+
+def test_open_vowels_were_fitted_wider_than_closed_ones():
+    gaps = fitted()
+    assert gaps['gap.open'] > gaps['gap.front'] > gaps['gap.back']
+
+
+def test_stress_marks_give_their_time_to_the_vowel():
+    phones = from_kokoro([['<s>', 0.0, 0.3], ['m', 0.3, 0.35], ['ˈ', 0.35, 0.4], ['ɑ', 0.4, 0.5],
+                          [' ', 0.5, 0.55], ['.', 0.55, 0.9]], shift=0.03)
+    vowel = next(phone for phone in phones if phone.symbol == 'ɑ')
+    assert (vowel.start, vowel.end, vowel.stress) == pytest.approx((0.32, 0.52, 1.0))
+
+
+def test_every_grid_word_is_spelt_with_known_phones():
+    known = set(''.join(CLASSES.values()))
+    assert all(set(symbols) <= known for symbols in GRID_WORDS.values())
+    phones = from_words([['sil', 0.0, 0.5], ['place', 0.5, 0.9]])
+    assert phones[1].start == 0.5
+    assert phones[-1].end == pytest.approx(0.9)
+
+
+def test_a_real_talkers_gap_is_followed_where_the_lips_are_not_sealed():
+    phones = say('ɑɑɑbɑɑɑ')
+    weights = animate(phones, np.ones(140), lag=0.0)
+    gap = np.full(35, 0.08)
+    gap[12:15] = 0.0
+    followed = lip_gap(follow_gap(weights, phones, gap))
+    assert np.allclose(followed[35:43], 0.08, atol=0.002)
+    assert followed[52:55].max() < 0.01
