@@ -5,44 +5,35 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from avatar_bridge_msgs.msg import AudioChunk, BlendshapeFrame, BlendshapeLayout
-from rclpy.node import Node
+from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from std_msgs.msg import Bool
 
 from avatar_bridge.errors import SinkError
 from avatar_bridge.frames import Event, Flags, StreamInfo, TimedAudio, TimedFrame
+from avatar_bridge.ros.clock import RosClock
 from avatar_bridge.ros.convert import chunk_message, frame_message, layout_message
 
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
                      durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-class Publisher(Protocol):
-    """The two methods of an rclpy publisher that are used here."""
-
-    def publish(self, message: Any) -> None:
-        """Send a message."""
-        ...
-
-    def get_subscription_count(self) -> int:
-        """Return how many listen."""
-        ...
-
-
 class RosSink:
-    """A `FrameSink` that publishes; its publishers live as long as the node."""
+    """A `FrameSink` that publishes; its publishers live until `destroy`."""
 
-    def __init__(self, node: Node, *, depth: int = 5) -> None:
-        """Make the publishers of `node`; frames are reliable, the last `depth` are kept."""
+    def __init__(self, node: LifecycleNode, clock: RosClock, *, depth: int = 5) -> None:
+        """Publish as `node`, with the times of `clock`; the last `depth` frames are kept."""
+        self._node = node
+        self._clock = clock
         frames = QoSProfile(depth=depth, reliability=ReliabilityPolicy.RELIABLE)
-        create = getattr(node, 'create_lifecycle_publisher', node.create_publisher)
-        self._frames: Publisher = create(BlendshapeFrame, '~/blendshapes', frames)
-        self._layout: Publisher = create(BlendshapeLayout, '~/layout', LATCHED)
-        self._speaking: Publisher = create(Bool, '~/is_speaking', LATCHED)
-        self._audio: Publisher = create(AudioChunk, '~/audio_delayed', qos_profile_sensor_data)
+        create = node.create_lifecycle_publisher
+        self._frames = create(BlendshapeFrame, '~/blendshapes', frames)
+        self._layout = create(BlendshapeLayout, '~/layout', LATCHED)
+        self._speaking = create(Bool, '~/is_speaking', LATCHED)
+        self._audio = create(AudioChunk, '~/audio_delayed', qos_profile_sensor_data)
         self._avatar = ''
         self._spoken: bool | None = None
 
@@ -54,13 +45,16 @@ class RosSink:
 
     def send(self, frame: TimedFrame) -> None:
         """Publish one frame, and whether somebody speaks where that changed."""
-        self._publish(self._frames, frame_message(frame, self._avatar))
+        stamped = frame._replace(capture_ns=self._clock.to_ros(frame.capture_ns),
+                                 present_ns=self._clock.to_ros(frame.present_ns))
+        self._publish(self._frames, frame_message(stamped, self._avatar))
         self._say(bool(frame.frame.flags & Flags.SPEECH))
 
     def hear(self, audio: TimedAudio) -> None:
         """Publish the sound of the frames if anybody listens."""
         if self._audio.get_subscription_count():
-            self._publish(self._audio, chunk_message(audio, self._avatar))
+            heard = audio._replace(present_ns=self._clock.to_ros(audio.present_ns))
+            self._publish(self._audio, chunk_message(heard, self._avatar))
 
     def notify(self, event: Event) -> None:
         """After the end nobody speaks."""
@@ -70,9 +64,10 @@ class RosSink:
     def close(self) -> None:
         """Do nothing: the publishers are the node's."""
 
-    def publishers(self) -> list[Publisher]:
-        """Return the publishers, for whoever destroys them."""
-        return [self._frames, self._layout, self._speaking, self._audio]
+    def destroy(self) -> None:
+        """Take the topics away."""
+        for publisher in (self._frames, self._layout, self._speaking, self._audio):
+            self._node.destroy_lifecycle_publisher(publisher)
 
     def _say(self, spoken: bool) -> None:
         if spoken != self._spoken:
@@ -80,7 +75,7 @@ class RosSink:
             self._spoken = spoken
 
     @staticmethod
-    def _publish(publisher: Publisher, message: Any) -> None:
+    def _publish(publisher: Any, message: Any) -> None:
         try:
             publisher.publish(message)
         except Exception as error:      # rclpy has no common type for a context that went down

@@ -39,7 +39,7 @@ def test_the_compiled_messages_have_this_hash(node, name):
     [publisher] = node.get_publishers_info_by_topic('pinned')
     if not hasattr(publisher, 'topic_type_hash'):
         pytest.skip('this ROS has no type hashes (they came after Humble)')
-    assert publisher.topic_type_hash.value.tobytes().hex() == HASHES[name]
+    assert bytes(publisher.topic_type_hash.value).hex() == HASHES[name]
 
 
 def test_both_packages_have_one_version():
