@@ -65,7 +65,7 @@ class FrameWindow(NamedTuple):
 class FaceFrame(NamedTuple):
     """One final pose of the face; its time is `index / fps`."""
 
-    index: int
+    index: int                      # type: ignore[assignment]  # shadows tuple.index
     weights: Weights                # (52,) float32 in [0, 1], order of rig.NAMES
     flags: Flags = Flags.NONE
 

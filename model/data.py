@@ -4,9 +4,9 @@
 """
 Training corpora: `python -m model.data DATA OUT` animates aligned speech with the teacher.
 
-The cache holds every clip's 16 kHz samples and its (n, 52) curves at 100 Hz. Real clips (GRID) keep
-the teacher's articulation, but their lips open as far as the talker's tracked lips did. Validation
-clips of GRID and two whole Kokoro voices are marked and never drawn for training.
+The cache holds every clip's 16 kHz samples and its (n, 52) curves at 100 Hz. Real clips (GRID)
+keep the teacher's articulation, but their lips open as far as the talker's tracked lips did.
+Validation clips of GRID and two whole Kokoro voices are marked and never drawn for training.
 """
 
 from __future__ import annotations

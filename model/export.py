@@ -103,12 +103,13 @@ def export_graphs(network: LiveDenoiser, folder: Path) -> None:
     state = network.encoder.initial_state()
     caches = [f'cache_{index}' for index in range(len(state))]
     write_graph(Listen(network), folder / 'listen.onnx',
-                {'features': torch.zeros(1, 4, mel.BANDS), **dict(zip(caches, state))},
+                {'features': torch.zeros(1, 4, mel.BANDS),
+                 **dict(zip(caches, state, strict=True))},
                 {'features': {1: 'features'}, 'heard': {2: 'tokens'},
                  **{f'{name}_after': {} for name in caches}})
     cut = random_cut(12, 40, rng)
     write_graph(Align(network), folder / 'align.onnx', cut,
-                {**dict.fromkeys(('times', 'blocks', 'horizons'), {1: 'frames'}),
+                {**{name: {1: 'frames'} for name in ('times', 'blocks', 'horizons')},
                  'token_times': {1: 'tokens'},
                  'motion': {2: 'frames', 3: 'frames'}, 'audio': {2: 'frames', 3: 'heard'}})
     write_graph(Denoise(network), folder / 'denoise.onnx', random_step(network, cut, rng),

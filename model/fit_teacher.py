@@ -4,8 +4,9 @@
 """
 Fit the teacher's apertures and lag on GRID's training clips: `python -m model.fit_teacher DATA`.
 
-The blended aperture is linear in the classes' targets, so the lip gaps that explain the tracked gap
-best are a non-negative least-squares problem with a prior; the lag is the one with the smallest residual.
+The blended aperture is linear in the classes' targets, so the lip gaps that explain the tracked
+gap best are a non-negative least-squares problem with a prior; the lag is the one with the
+highest correlation.
 """
 
 from __future__ import annotations

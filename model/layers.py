@@ -9,7 +9,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 
 
 class CausalConv(nn.Module):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 
 from avatar_bridge import rig
 from avatar_bridge.audio import mel

@@ -4,9 +4,9 @@
 """
 Phones and what the mouth does for them.
 
-Symbols are IPA in Kokoro's spelling (A = eɪ, I = aɪ, O = oʊ, Q = əʊ, W = aʊ, Y = ɔɪ, ʤ, ʧ). Jaw and
-lip apertures are per class, fitted on GRID (`model/teacher.py`); the rest of an articulation says
-which shapes go with it.
+Symbols are IPA in Kokoro's spelling (A = eɪ, I = aɪ, O = oʊ, Q = əʊ, W = aʊ, Y = ɔɪ, ʤ, ʧ). Jaw
+and lip apertures are per class, fitted on GRID (`model/fit_teacher.py`); the rest of an
+articulation says which shapes go with it.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def from_kokoro(rows: list[list[object]], *, shift: float = 0.0) -> list[Phone]:
     Return the phones of a Kokoro alignment, `shift` seconds earlier.
 
     The time of a stress mark belongs to the vowel behind it, that of a length or nasal mark to the
-    phone before it. A space takes part in the phone before it unless it is long enough to be a pause.
+    phone before it. So does a short space; a long one is a pause.
     """
     phones: list[Phone] = []
     pending: tuple[float, float] | None = None      # start of a stress mark, its weight
@@ -114,8 +114,8 @@ GRID_WORDS: Final = {
     'zero': 'zɪɹO', 'one': 'wʌn', 'two': 'tu', 'three': 'θɹi', 'four': 'fɔ', 'five': 'fIv',
     'six': 'sɪks', 'seven': 'sɛvən', 'eight': 'At', 'nine': 'nIn',
     'a': 'A', 'b': 'bi', 'c': 'si', 'd': 'di', 'e': 'i', 'f': 'ɛf', 'g': 'ʤi', 'h': 'Aʧ', 'i': 'I',
-    'j': 'ʤA', 'k': 'kA', 'l': 'ɛl', 'm': 'ɛm', 'n': 'ɛn', 'o': 'O', 'p': 'pi', 'q': 'kju', 'r': 'ɑ',
-    's': 'ɛs', 't': 'ti', 'u': 'ju', 'v': 'vi', 'x': 'ɛks', 'y': 'wI', 'z': 'zɛd',
+    'j': 'ʤA', 'k': 'kA', 'l': 'ɛl', 'm': 'ɛm', 'n': 'ɛn', 'o': 'O', 'p': 'pi', 'q': 'kju',
+    'r': 'ɑ', 's': 'ɛs', 't': 'ti', 'u': 'ju', 'v': 'vi', 'x': 'ɛks', 'y': 'wI', 'z': 'zɛd',
 }
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-import tomllib
 from typing import Any, TypeVar, get_type_hints
+
+import tomllib
 
 Config = TypeVar('Config')
 

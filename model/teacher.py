@@ -5,10 +5,10 @@
 A first coarticulation teacher: phones with times become ARKit-52 curves at 100 Hz.
 
 Jaw, rounding, spreading and parting are blended by dominance (Cohen and Massaro 1993): a phone's
-claim falls off exponentially before and after it, and the shape is the weighted mean of the targets.
-Lips that seal and the lip under the teeth are gestures of their own (as in JALI, Edwards et al.
-2016), because a blend would only half close them. Apertures and the lag of the face behind the
-sound are fitted on GRID's training clips by `python -m model.fit_teacher`; the numbers are in
+claim falls off exponentially before and after it, and the shape is the weighted mean of the
+targets. Lips that seal and the lip under the teeth are gestures of their own (as in JALI, Edwards
+et al. 2016), because a blend would only half close them. Apertures and the lag of the face behind
+the sound are fitted on GRID's training clips by `python -m model.fit_teacher`; the numbers are in
 `model/configs/teacher.json`.
 """
 

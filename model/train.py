@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Train network `live`: `python -m model.train CONFIG.toml [--steps N]`.
+Train network `live`: `python -m model.train CONFIG.toml`.
 
-Every step draws its batch from (seed, step), so a run resumed from a checkpoint is the run that was
-never stopped. CPU and GPU run the same file; on a GPU the matrix work is done in bfloat16.
+Every step draws its batch from (seed, step), so a run resumed from a checkpoint is the run that
+was never stopped. CPU and GPU run the same file; on a GPU the matrix work is done in bfloat16.
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ def test_a_constant_offset_is_not_heard():
 
 
 def test_a_tone_lights_its_own_band():
-    edges = 700 * (10 ** (np.linspace(2595 * np.log10(1 + 60 / 700), 2595 * np.log10(1 + 7600 / 700),
-                                      mel.BANDS + 2) / 2595) - 1)
+    low, high = 2595 * np.log10(1 + np.array([60, 7600]) / 700)
+    edges = 700 * (10 ** (np.linspace(low, high, mel.BANDS + 2) / 2595) - 1)
     time = np.arange(1600) / 16000
     for band in (20, 40, 60):
         tone = np.sin(2 * np.pi * edges[band + 1] * time).astype(np.float32)

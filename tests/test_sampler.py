@@ -13,7 +13,7 @@ NOISE = np.random.default_rng(0).standard_normal((8, 52)).astype(np.float32)
 @pytest.mark.parametrize('steps', [1, 2, 4, 8])
 def test_a_perfect_denoiser_is_believed(steps):
     truth = np.full((8, 52), 0.7, np.float32)
-    out = sample(lambda noisy, level: truth, NOISE, levels=cosine_levels(steps))
+    out = sample(lambda _noisy, _level: truth, NOISE, levels=cosine_levels(steps))
     assert np.allclose(out, truth)
 
 
@@ -21,7 +21,7 @@ def test_a_perfect_denoiser_is_believed(steps):
 def test_known_frames_come_back_untouched_and_are_seen_clean(steps):
     known = np.full((3, 52), 0.2, np.float32)
 
-    def denoise(noisy, level):
+    def denoise(noisy, _level):
         assert np.array_equal(noisy[:3], known)
         return np.zeros_like(noisy)
 
@@ -49,10 +49,10 @@ def test_ddim_follows_the_exact_path_of_a_gaussian():
 
 
 def test_guidance_of_one_is_off_and_two_goes_twice_as_far():
-    def one(noisy, level):
+    def one(noisy, _level):
         return noisy * 0 + 1
 
-    def nothing(noisy, level):
+    def nothing(noisy, _level):
         return noisy * 0
 
     level = cosine_level(1.0)

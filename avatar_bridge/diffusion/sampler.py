@@ -10,6 +10,7 @@ Only `+ - * /` touch the data, so numpy at run time and torch in training share 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 import math
 from typing import Any, NamedTuple
 
@@ -45,7 +46,7 @@ def sample(denoise: Denoise, noise: Any, *, levels: Sequence[Level], known: Any 
     come back untouched.
     """
     noisy = _pin(noise, known)
-    for level, following in zip(levels, levels[1:], strict=False):
+    for level, following in pairwise(levels):
         clean = denoise(noisy, level)
         if following.sigma <= 0.0:
             noisy = clean
