@@ -9,8 +9,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from avatar_bridge.frames import (
-    AudioBlock, AudioWindow, EndOfSpeech, Event, FrameWindow, State, StreamInfo, TimedAudio,
-    TimedFrame, Weights,
+    AudioBlock,
+    AudioWindow,
+    EndOfSpeech,
+    Event,
+    FrameWindow,
+    State,
+    StreamInfo,
+    TimedAudio,
+    TimedFrame,
+    Weights,
 )
 from avatar_bridge.timeline import StreamSpec
 

@@ -68,7 +68,7 @@ class Resampler:
         return rest
 
     def _produce(self, until: int) -> Samples:
-        from scipy.signal import upfirdn        # 0.2 s to import; not needed at 16 kHz
+        from scipy.signal import upfirdn  # 0.2 s to import; not needed at 16 kHz
 
         if until <= self._given:
             return np.zeros(0, np.float32)
