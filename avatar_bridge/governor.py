@@ -1,75 +1,89 @@
 # Copyright 2026 The avatar_bridge authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Keeping up: fewer steps when computing takes too long, a guess when even one is too slow."""
+"""What to do when compute is slower than time: fewer steps, then frames without a prediction."""
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Final
 
 BRIDGE: Final = 0               # what `choose` returns for a hop that is not predicted
-BUSY: Final = 0.8               # load above which a step is given up
-EASY: Final = 0.6               # load, foreseen with one step more, that is dared
-MEMORY: Final = 0.5             # seconds of audio that the load is averaged over
-CALM: Final = 2.0               # seconds of audio between two additions
+TOO_SLOW: Final = 0.75          # share of a hop that predicting it may take
+ROOM: Final = 0.5               # share, foreseen with one step more, that is dared
+PATIENCE: Final = 40            # hops of room in a row before a step is given back: two seconds
+NEW: Final = 0.2                # how much a new measurement counts
 
 
 class Governor:
     """
-    Choose the steps of the next hop from what the last ones cost; no clock, no thread.
+    Choose the sampler's steps hop by hop from how long the last hops took; no clock, no thread.
 
-    Load is compute time over the time of the audio: above 1 the audio would pile up.
+    A frame that would come more than a hop after it is to be seen is not predicted any more: the
+    engine bridges from its guess until the stream has caught up.
     """
 
-    def __init__(self, steps: int, hop: Fraction) -> None:
-        """Start with `steps`; `hop` in seconds."""
-        self.asked = steps
-        self._hop = int(hop * 1_000_000_000)
-        self._load = 0.0
-        self._calm = 0.0
+    def __init__(self, hop: int, steps: int) -> None:
+        """Govern hops of `hop` nanoseconds; `steps` are used as long as there is time."""
+        self._hop = hop
+        self._wanted = self._steps = steps
+        self._load = 0.0            # compute time over time of the audio, smoothed
+        self._calm = 0              # hops in a row with room for one more step
+        self._behind = False
+
+    @property
+    def steps(self) -> int:
+        """Steps in use."""
+        return self._steps
+
+    def want(self, steps: int) -> None:
+        """Use `steps` from now on, time permitting."""
+        self._load *= steps / self._steps
+        self._wanted = self._steps = steps
+        self._calm = 0
+
+    def choose(self, slack: int) -> int:
+        """Return steps or BRIDGE for the next hop, seen in `slack` nanoseconds from now."""
+        self._behind = slack < 0 if self._behind else slack < -self._hop
+        return BRIDGE if self._behind else self._steps
+
+    def measured(self, spent: int) -> None:
+        """Learn that a predicted hop took `spent` nanoseconds."""
+        # one hiccup of the machine is not slowness: it counts as two hops at most
+        self._load += NEW * (min(spent / self._hop, 2.0) - self._load)
+        if self._load > TOO_SLOW and self._steps > 1:
+            self._change(-1)
+        elif self._steps < self._wanted and self._load * (1 + 1 / self._steps) < ROOM:
+            self._calm += 1
+            if self._calm >= PATIENCE:
+                self._change(1)
+        else:
+            self._calm = 0
+
+    def _change(self, steps: int) -> None:
+        self._load *= (self._steps + steps) / self._steps
+        self._steps += steps
+        self._calm = 0
+
+
+class Steady:
+    """No hurry: always the steps that were asked for."""
+
+    def __init__(self, steps: int) -> None:
+        """Use `steps`."""
         self._steps = steps
 
     @property
     def steps(self) -> int:
-        """Steps that are in use."""
-        return min(self._steps, self.asked)
+        """Steps in use."""
+        return self._steps
 
-    @property
-    def load(self) -> float:
-        """Compute time per time of audio, averaged over half a second."""
-        return self._load
+    def want(self, steps: int) -> None:
+        """Use `steps` from now on."""
+        self._steps = steps
 
-    def ask(self, steps: int) -> None:
-        """Take `steps` as the wish from now on."""
-        self.asked = self._steps = steps
+    def choose(self, slack: int) -> int:        # noqa: ARG002 - as a Governor has it
+        """Return the steps for the next hop."""
+        return self._steps
 
-    def choose(self, behind: int) -> int:
-        """Return steps, or `BRIDGE`, for audio that has waited `behind` nanoseconds."""
-        if behind > 2 * self._hop:
-            self._give_up_a_step()
-            return BRIDGE
-        if behind > self._hop:
-            self._give_up_a_step()
-        return self.steps
-
-    def observe(self, audio: float, compute: float) -> None:
-        """Note that `audio` seconds took `compute` seconds."""
-        share = min(1.0, audio / MEMORY)
-        self._load += share * (compute / audio - self._load)
-        self._calm += audio
-        if self._load > BUSY:
-            self._give_up_a_step()
-        elif self._calm > CALM and self.steps < self.asked and self._foreseen() < EASY:
-            self._steps = self.steps + 1
-            self._calm = 0.0
-
-    def _foreseen(self) -> float:
-        return self._load * (self.steps + 1) / self.steps
-
-    def _give_up_a_step(self) -> None:
-        """Take one step less, and a part of the load away, so that the next is not hasty."""
-        if self.steps > 1:
-            self._load *= (self.steps - 1) / self.steps
-            self._steps = self.steps - 1
-        self._calm = 0.0
+    def measured(self, spent: int) -> None:
+        """Do not care."""

@@ -1,0 +1,149 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Hand over each cue when it is due, to everyone, and count what came late."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+import heapq
+import math
+import threading
+from typing import Final, Protocol
+
+import numpy as np
+
+from avatar_bridge.animator import REST, Cue
+from avatar_bridge.frames import Event, TimedAudio, TimedFrame, Weights
+from avatar_bridge.ports import Clock
+from avatar_bridge.schedule import MILLISECOND, SECOND
+
+CAPACITY: Final = 64            # cues that may wait; whoever is that far ahead of time waits too
+SLICE: Final = 20 * MILLISECOND     # longest sleep before looking whether things changed
+REMEMBERED: Final = 4096        # frames whose end-to-end latency is remembered
+
+
+class Receiver(Protocol):
+    """What a presenter needs of a pump."""
+
+    def send(self, frame: TimedFrame) -> None:
+        """Take one frame."""
+        ...
+
+    def hear(self, audio: TimedAudio) -> None:
+        """Take sound."""
+        ...
+
+    def notify(self, event: Event) -> None:
+        """Take an event."""
+        ...
+
+
+class Presenter:
+    """
+    A bounded queue of cues ordered by the time they are due.
+
+    One thread offers, one runs; `cut` may come from any third. `generation` counts the cuts: what
+    was made before a cut is not taken any more.
+    """
+
+    def __init__(self, receivers: Sequence[Receiver], clock: Clock, latency: Fraction) -> None:
+        """Hand over to `receivers`; `latency` (s) is the algorithmic one."""
+        self.frames = 0                 # handed over
+        self.late = 0                   # of these, after they should have been seen
+        self.generation = 0
+        self._receivers = receivers
+        self._clock = clock
+        self._latency = math.floor(latency * SECOND)
+        self._beyond: deque[int] = deque(maxlen=REMEMBERED)
+        self._queue: list[tuple[int, int, Cue]] = []
+        self._offered = 0
+        self._pose = REST
+        self._change = threading.Condition()
+        self._finished = False
+
+    def offer(self, cue: Cue, generation: int) -> bool:
+        """Queue a cue; wait while the queue is full. False: it was made before a cut."""
+        with self._change:
+            self._change.wait_for(
+                lambda: len(self._queue) < CAPACITY or generation != self.generation)
+            if generation != self.generation:
+                return False
+            self._offered += 1
+            heapq.heappush(self._queue, (cue.due, self._offered, cue))
+            self._change.notify_all()
+        return True
+
+    def cut(self) -> int:
+        """Drop what was not handed over yet; return the new generation."""
+        with self._change:
+            self.generation += 1
+            self._queue.clear()
+            self._change.notify_all()
+            return self.generation
+
+    def last(self) -> tuple[int, Weights]:
+        """Return how many frames were handed over, and the pose of the last one."""
+        with self._change:
+            return self.frames, self._pose
+
+    def finish(self) -> None:
+        """Let `run` return once everything was handed over."""
+        with self._change:
+            self._finished = True
+            self._change.notify_all()
+
+    def run(self) -> None:
+        """Hand over until finished; what a receiver raises ends it."""
+        while (due := self._next_due()) is not None:
+            now = self._clock.now()
+            if due > now:
+                self._clock.sleep_until(min(due, now + SLICE))
+            elif (cue := self._take()) is not None:
+                self._hand_over(cue)
+
+    def beyond(self, percentiles: Sequence[float]) -> list[float]:
+        """Return end-to-end latency beyond the algorithmic one, milliseconds."""
+        with self._change:
+            beyond = list(self._beyond)
+        if not beyond:
+            return [0.0 for _ in percentiles]
+        return [float(value) / MILLISECOND for value in np.percentile(beyond, percentiles)]
+
+    def _next_due(self) -> int | None:
+        with self._change:
+            self._change.wait_for(lambda: self._queue or self._finished)
+            return self._queue[0][0] if self._queue else None
+
+    def _take(self) -> Cue | None:
+        """Return the first cue; count a frame in the same breath, so that a cut sees it."""
+        with self._change:
+            if not self._queue:
+                return None
+            cue = heapq.heappop(self._queue)[2]
+            if isinstance(cue.what, TimedFrame):
+                self.frames += 1
+                self._pose = cue.what.frame.weights
+            self._change.notify_all()
+        return cue
+
+    def _hand_over(self, cue: Cue) -> None:
+        what = cue.what
+        give: Callable[[Receiver], None]
+        if isinstance(what, TimedFrame):
+            self._measure(cue.due, what)
+            give = lambda receiver: receiver.send(what)     # noqa: E731 - typed by the branch
+        elif isinstance(what, TimedAudio):
+            give = lambda receiver: receiver.hear(what)     # noqa: E731
+        else:
+            give = lambda receiver: receiver.notify(what)   # noqa: E731
+        for receiver in self._receivers:
+            give(receiver)
+
+    def _measure(self, due: int, frame: TimedFrame) -> None:
+        if due:
+            now = self._clock.now()
+            self.late += now > frame.present_ns
+            self._beyond.append(now - frame.capture_ns - self._latency)
