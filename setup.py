@@ -12,11 +12,11 @@ NAME = 'avatar_bridge'
 MANIFEST = ElementTree.parse('package.xml').getroot()
 
 RUN = [
-    'numpy>=1.26', 'onnxruntime>=1.20', 'soxr>=0.5', 'soundfile>=0.12', 'sounddevice>=0.4.6',
+    'numpy>=1.26', 'onnxruntime>=1.20', 'scipy>=1.11', 'soundfile>=0.12', 'sounddevice>=0.4.6',
     'msgpack>=1', 'pyzmq>=25', 'rosbags>=0.10.4', 'tqdm>=4.64', 'matplotlib>=3.8',
     "tomli>=2; python_version < '3.11'",
 ]
-TRAIN = ['torch>=2.6', 'onnx>=1.17', 'scipy>=1.13']
+TRAIN = ['torch>=2.6', 'onnx>=1.17']
 TEST = [
     'pytest>=8', 'pytest-timeout>=2.3', 'hypothesis>=6.100', 'mypy>=1.11', 'ruff>=0.8',
     'psutil>=5.9', 'python-osc>=1.9', 'PyYAML>=6',

@@ -30,7 +30,6 @@ class RosClock:
         self._ros = ros
         self._steady = MonotonicClock()
         self._moved = Condition()
-        self._released = False
         self._last = 0
         self._ahead = 0             # this clock minus its base
         self._jumped = 0
@@ -47,22 +46,21 @@ class RosClock:
             return self._now()
 
     def sleep_until(self, deadline: int) -> None:
-        """Return at `deadline`, or as soon as the clock is released."""
+        """Return at `deadline` or soon after."""
         with self._moved:
-            while not self._released and (left := deadline - self._now()) > 0:
+            while (left := deadline - self._now()) > 0:
                 # simulated time wakes it with every step
                 self._moved.wait(0.5 if self._simulated else left / 1e9)
 
     def release(self) -> None:
-        """Wake who sleeps: nothing waits on this clock from now on."""
-        with self._moved:
-            self._released = True
-            self._moved.notify_all()
-
-    def close(self) -> None:
-        """Let go of the ROS clock."""
-        self.release()
+        """Let go of ROS time and run by itself, so that nobody waits for a bag that stands still."""
         self._handle.unregister()
+        with self._moved:
+            distance = self._ahead + (0 if self._simulated else self._set)
+            self._simulated = False
+            self._ahead = (self._last or self._steady.now()) - self._steady.now()
+            self._set = distance - self._ahead
+            self._moved.notify_all()
 
     def to_ros(self, nanoseconds: int) -> int:
         """Return the ROS time of a moment of this clock."""

@@ -35,7 +35,7 @@ def clock(ros):
 
     clock = RosClock(ros)
     yield clock
-    clock.close()
+    clock.release()
 
 
 def test_it_follows_simulated_time(ros, clock):
@@ -72,12 +72,13 @@ def test_who_sleeps_wakes_when_simulated_time_comes(ros, clock):
     assert not sleeper.is_alive()
 
 
-def test_release_wakes_who_sleeps(clock):
-    sleeper = Thread(target=clock.sleep_until, args=(2000 * SECOND,))
+def test_once_released_it_runs_by_itself_from_where_it_was(clock):
+    sleeper = Thread(target=clock.sleep_until, args=(clock.now() + SECOND // 10,))
     sleeper.start()
     clock.release()
     sleeper.join(5)
     assert not sleeper.is_alive()
+    assert 1000 < clock.to_ros(clock.now()) / SECOND < 1006
 
 
 def test_switching_to_simulated_time_is_a_jump():
@@ -93,4 +94,4 @@ def test_switching_to_simulated_time_is_a_jump():
     assert clock.now() >= before
     assert clock.take_jump() != 0
     assert clock.to_ros(clock.now()) == 7 * SECOND
-    clock.close()
+    clock.release()
