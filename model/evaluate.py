@@ -24,13 +24,14 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 import soundfile
-import soxr
 from tqdm import tqdm
 
 from avatar_bridge import rig
+from avatar_bridge.audio.intake import Intake
 from avatar_bridge.bundle import load_bundle
 from avatar_bridge.config import PROFILES, EngineConfig
 from avatar_bridge.errors import AvatarBridgeError
+from avatar_bridge.frames import AudioBlock
 from avatar_bridge.stream.engine import Engine
 from model import metrics
 
@@ -74,7 +75,8 @@ Animate = Callable[[Clip], Motion]
 def read_audio(path: Path) -> Array:
     """Return a file as (n,) float32 at 16 kHz, mono."""
     samples, sample_rate = soundfile.read(path, dtype='float32', always_2d=True)
-    return np.asarray(soxr.resample(samples.mean(axis=1), sample_rate, SAMPLE_RATE))
+    intake = Intake(SAMPLE_RATE)
+    return np.concatenate([intake.push(AudioBlock(0, samples, sample_rate)), intake.flush()])
 
 
 def grid_clips(folder: Path, ids: Sequence[str] | None = None) -> Iterator[Clip]:

@@ -53,7 +53,7 @@ class RosClock:
                 self._moved.wait(0.5 if self._simulated else left / 1e9)
 
     def release(self) -> None:
-        """Let go of ROS time and run by itself, so that nobody waits for a bag that stands still."""
+        """Let go of ROS time and run by itself: nobody waits for a bag that stands still."""
         self._handle.unregister()
         with self._moved:
             distance = self._ahead + (0 if self._simulated else self._set)
