@@ -186,6 +186,10 @@ class Session:
             self._animator.muted = muted
             self._offer([_event('mute', 'on' if muted else 'off')], self._presenter.generation)
 
+    def notify(self, event: Event) -> None:
+        """Tell every sink; from any thread."""
+        self._offer([Cue(0, event)], self._presenter.generation)
+
     def set_steps(self, steps: int) -> None:
         """Use `steps` sampler steps from now on, time permitting."""
         self._policy.want(steps)
