@@ -1,0 +1,174 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+`SessionConfig` -> `Session`: the one table of adapter names.
+
+Adapters are imported when they are asked for, so a missing optional package only matters to those
+who want what it brings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+import hashlib
+from importlib import import_module
+from pathlib import Path
+import sys
+from typing import Any, Final, NamedTuple
+
+from avatar_bridge.audio.intake import Channel
+from avatar_bridge.bundle import Bundle, load_bundle
+from avatar_bridge.clock import MonotonicClock
+from avatar_bridge.config import SessionConfig, nearest
+from avatar_bridge.errors import MissingPackageError, UsageError
+from avatar_bridge.ports import AudioSource, Clock, FrameSink
+from avatar_bridge.session import Pace, Session, SessionSettings
+from avatar_bridge.stream.engine import Engine
+
+
+class Adapter(NamedTuple):
+    """Where an adapter lives; `needs` is what must follow its name and a =, or nothing."""
+
+    home: str                       # module:attribute
+    needs: str = ''
+    suffix: str = ''                # of the files that it writes
+
+
+SINKS: Final[dict[str, Adapter]] = {
+    'zmq': Adapter('avatar_bridge.sinks.zeromq:ZeroMqSink.from_argument'),
+    'csv': Adapter('avatar_bridge.sinks.livelink_csv:LiveLinkCsv', 'FILE', '.csv'),
+    'npz': Adapter('avatar_bridge.sinks.recorder:NpzRecorder', 'FILE', '.npz'),
+    'jsonl': Adapter('avatar_bridge.sinks.recorder:JsonLinesRecorder', 'FILE', '.jsonl'),
+    'mcap': Adapter('avatar_bridge.sinks.mcap:McapRecorder', 'FILE', '.mcap'),
+}
+SOURCES: Final[dict[str, Adapter]] = {
+    'mic': Adapter('avatar_bridge.sources.microphone:Microphone'),
+    'file': Adapter('avatar_bridge.sources.file:FileSource', 'FILE'),
+    '-': Adapter('avatar_bridge.sources.raw:RawSource'),
+    'bag': Adapter('avatar_bridge.sources.bag:BagSource', 'BAG'),
+}
+DEFAULT_SINKS: Final = ('zmq',)
+
+
+def compose(
+    config: SessionConfig, *, source: AudioSource | None = None,
+    sinks: Mapping[str, FrameSink] | None = None, engine: Engine | None = None,
+    clock: Clock | None = None,
+) -> Session:
+    """
+    Return a session that is ready to start.
+
+    What is given (by the ROS node, say) is used; the rest is made from `config`. A name in
+    `config.sinks` that `sinks` has too means that one. Raises an `AvatarBridgeError`.
+    """
+    clock = clock or MonotonicClock()
+    given = dict(sinks or {})
+    names = config.sinks or (() if given else DEFAULT_SINKS)
+    outlets = [*given.values(), *(open_sink(name) for name in names if name not in given)]
+    bundle = load_bundle(config.bundle)
+    engine = engine or Engine(bundle, config.engine)
+    settings = SessionSettings(
+        pace=Pace(config.pace), avatar=config.avatar, bundle=bundle.name,
+        channel=chosen_channel(config), stream=stream_id(config, bundle))
+    return Session(source or open_source(config, clock), engine, outlets, clock=clock,
+                   settings=settings)
+
+
+def open_source(config: SessionConfig, clock: Clock) -> AudioSource:
+    """Return the source that `config.source` names; files are paced where the config says so."""
+    name, _, device = config.source.partition(':')
+    pace = clock if config.pace == 'real' else None
+    source: AudioSource
+    if name == 'mic':
+        source = find(SOURCES['mic'])(device)
+    elif config.source == '-':
+        source = find(SOURCES['-'])(sys.stdin.buffer, config.input_rate)
+    elif name == 'bag' and device:
+        source = open_bag(Path(device))
+    else:
+        source = find(SOURCES['file'])(checked_path(config.source), clock=pace)
+    return source
+
+
+def open_bag(path: Path, topic: str = '') -> AudioSource:
+    """Return the source that reads a rosbag2; an empty topic means the only one with audio."""
+    source: AudioSource = find(SOURCES['bag'])(path, topic)
+    return source
+
+
+def open_sink(text: str) -> FrameSink:
+    """Return the sink that NAME or NAME=ARGUMENT means; it is not opened yet."""
+    name, _, argument = text.partition('=')
+    if name == 'ros':
+        raise UsageError('sink ros: expected zmq or a file here; ROS topics are what the node '
+                         'publishes: ros2 run avatar_bridge avatar_node')
+    if name not in SINKS:
+        raise UsageError(f'sink: expected one of {", ".join(SINKS)}, got {name!r}'
+                         f'{nearest(name, SINKS)}')
+    adapter = SINKS[name]
+    if adapter.needs:
+        return recorder(adapter, name, argument)
+    sink: FrameSink = find(adapter)(argument)
+    return sink
+
+
+def sink_for(path: Path) -> str:
+    """Return the sink, as NAME=FILE, that writes files with the suffix of `path`."""
+    writers = {adapter.suffix: name for name, adapter in SINKS.items() if adapter.suffix}
+    if path.suffix.lower() not in writers:
+        raise UsageError(f'{path}: expected a name that ends in {", ".join(writers)}'
+                         f'{nearest(path.suffix.lower(), writers)}')
+    return f'{writers[path.suffix.lower()]}={path}'
+
+
+def recorder(adapter: Adapter, name: str, argument: str) -> FrameSink:
+    """Return a sink that writes the file `argument`."""
+    if not argument:
+        raise UsageError(f'sink {name}: expected {name}={adapter.needs}, got {name}')
+    folder = Path(argument).absolute().parent
+    if not folder.is_dir():
+        raise UsageError(f'sink {name}: there is no folder {folder}; make it first')
+    sink: FrameSink = find(adapter)(Path(argument))
+    return sink
+
+
+def checked_path(source: str) -> Path:
+    """Return what `source` names; raises `UsageError` for a word that is neither file nor name."""
+    path = Path(source)
+    if not path.suffix and path.name == source and not path.exists():
+        raise UsageError(f'source: expected mic, mic:DEVICE, - or an audio file, got {source!r}'
+                         f'{nearest(source, ("mic",))}')
+    return path
+
+
+def find(adapter: Adapter) -> Callable[..., Any]:
+    """Import an adapter; raises `MissingPackageError` where its package is not installed."""
+    module, _, path = adapter.home.partition(':')
+    try:
+        found: Any = import_module(module)
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith('avatar_bridge'):
+            raise
+        raise MissingPackageError(f'{module.rpartition(".")[2]} needs the package {error.name}, '
+                                  f'which is not installed; pip install {error.name}') from error
+    for name in path.split('.'):
+        found = getattr(found, name)
+    made: Callable[..., Any] = found
+    return made
+
+
+def chosen_channel(config: SessionConfig) -> Channel:
+    """Return what the intake wants to know."""
+    return 'mix' if config.channel == 'mix' else int(config.channel)
+
+
+def stream_id(config: SessionConfig, bundle: Bundle) -> str:
+    """Return an id of the run: empty (made up) live, always the same for the same work offline."""
+    if config.pace == 'real':
+        return ''
+    plain = replace(config, sinks=(), quiet=False, verbose=False,
+                    source=Path(config.source).name or '-')
+    text = repr((plain.to_mapping(), bundle.manifest['files']))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
