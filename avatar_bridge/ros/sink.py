@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from avatar_bridge_msgs.msg import AudioChunk, BlendshapeFrame, BlendshapeLayout
@@ -14,7 +15,6 @@ from std_msgs.msg import Bool
 
 from avatar_bridge.errors import SinkError
 from avatar_bridge.frames import Event, Flags, StreamInfo, TimedAudio, TimedFrame
-from avatar_bridge.ros.clock import RosClock
 from avatar_bridge.ros.convert import chunk_message, frame_message, layout_message
 
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
@@ -22,12 +22,13 @@ LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
 
 
 class RosSink:
-    """A `FrameSink` that publishes; its publishers live until `destroy`."""
+    """A `FrameSink` that publishes; its publishers live until `destroy`, over many sessions."""
 
-    def __init__(self, node: LifecycleNode, clock: RosClock, *, depth: int = 5) -> None:
-        """Publish as `node`, with the times of `clock`; the last `depth` frames are kept."""
+    def __init__(self, node: LifecycleNode, to_ros: Callable[[int], int], *,
+                 depth: int = 5) -> None:
+        """Publish as `node`; `to_ros` turns the session's nanoseconds into those of ROS."""
         self._node = node
-        self._clock = clock
+        self._to_ros = to_ros
         frames = QoSProfile(depth=depth, reliability=ReliabilityPolicy.RELIABLE)
         create = node.create_lifecycle_publisher
         self._frames = create(BlendshapeFrame, '~/blendshapes', frames)
@@ -40,20 +41,21 @@ class RosSink:
     def open(self, info: StreamInfo) -> None:
         """Publish the layout; who subscribes later gets it too."""
         self._avatar = info.avatar
+        self._spoken = None
         self._publish(self._layout, layout_message(info))
         self._say(False)
 
     def send(self, frame: TimedFrame) -> None:
         """Publish one frame, and whether somebody speaks where that changed."""
-        stamped = frame._replace(capture_ns=self._clock.to_ros(frame.capture_ns),
-                                 present_ns=self._clock.to_ros(frame.present_ns))
+        stamped = frame._replace(capture_ns=self._to_ros(frame.capture_ns),
+                                 present_ns=self._to_ros(frame.present_ns))
         self._publish(self._frames, frame_message(stamped, self._avatar))
         self._say(bool(frame.frame.flags & Flags.SPEECH))
 
     def hear(self, audio: TimedAudio) -> None:
         """Publish the sound of the frames if anybody listens."""
         if self._audio.get_subscription_count():
-            heard = audio._replace(present_ns=self._clock.to_ros(audio.present_ns))
+            heard = audio._replace(present_ns=self._to_ros(audio.present_ns))
             self._publish(self._audio, chunk_message(heard, self._avatar))
 
     def notify(self, event: Event) -> None:
