@@ -18,6 +18,8 @@ from typing import Any
 import warnings
 
 import numpy as np
+import onnx
+from onnx import helper, numpy_helper
 import torch
 from torch import Tensor, nn
 
@@ -127,6 +129,22 @@ def write_graph(module: nn.Module, path: Path, inputs: dict[str, Tensor],
         torch.onnx.export(module, tuple(inputs.values()), str(path), input_names=list(inputs),
                           output_names=outputs, opset_version=OPSET, dynamo=False,
                           dynamic_axes={name: axis for name, axis in axes.items() if axis})
+    store_halves(path)
+
+
+def store_halves(path: Path) -> None:
+    """Store the large constants of a graph in 16 bits; the runtime widens them once, at load."""
+    graph = onnx.load(path)
+    large = [constant for constant in graph.graph.initializer
+             if constant.data_type == onnx.TensorProto.FLOAT and len(constant.raw_data) > 4096]
+    for constant in large:
+        half = numpy_helper.from_array(numpy_helper.to_array(constant).astype(np.float16),
+                                       f'{constant.name}_half')
+        graph.graph.initializer.append(half)
+        graph.graph.initializer.remove(constant)
+        graph.graph.node.insert(0, helper.make_node('Cast', [half.name], [constant.name],
+                                                    to=onnx.TensorProto.FLOAT))
+    onnx.save(graph, path)
 
 
 def parity(network: LiveDenoiser, folder: Path) -> float:
@@ -182,7 +200,8 @@ def export(run: Path, out: Path, about: dict[str, Any]) -> float:
     saved = torch.load(run / 'checkpoint.pt', map_location='cpu', weights_only=True)
     network = LiveDenoiser(LiveConfig(**saved['config']))
     network.load_state_dict(saved['average'])
-    network.eval().requires_grad_(False)
+    # The graphs store 16 bits, so these are the parameters that they are compared with.
+    network.half().float().eval().requires_grad_(False)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         export_graphs(network, folder)
