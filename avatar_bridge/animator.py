@@ -135,6 +135,15 @@ class Animator:
         nanoseconds = sum(time for time, _ in spent)
         return nanoseconds * self._engine.sample_rate / SECOND / samples if samples else 0.0
 
+    def warm_up(self) -> None:
+        """Do everything once, in silence: late imports and first runs take a second or two."""
+        spec = self._engine.spec
+        size = spec.timeline.first_sample(2 * (spec.hop + spec.lookahead))
+        self._intake.push(AudioBlock(0, np.zeros(4800, np.float32), 48000))
+        self._intake.reset()
+        self._engine.push(np.zeros(size, np.float32))
+        self._engine.reset()
+
     def push(self, block: AudioBlock, arrival: int) -> Iterator[Cue]:
         """Hear a block that came at `arrival`; yield frames as they become final."""
         if self._axis.breaks(block):

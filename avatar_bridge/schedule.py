@@ -23,9 +23,12 @@ MARGIN: Final = 20 * MILLISECOND
 BLOCK: Final = 10 * MILLISECOND
 #: A source that is later than this stood still; one that is earlier is faster than real time.
 STALL: Final = 250 * MILLISECOND
-#: How fast due times follow a source that comes late, or early; seconds a second.
+#: How fast due times follow blocks that come late; seconds a second.
 RISE: Final = Fraction(1, 20)
+#: How fast they follow blocks that come early: a source without capture times may be one that is
+#: faster than real time, one that has them is not.
 FALL: Final = Fraction(1, 2000)
+FALL_STAMPED: Final = Fraction(1, 200)
 #: A first block that was late must not delay the rest for long.
 SETTLING: Final = 2 * SECOND
 #: Capture times farther than this from the arrival are of another clock.
@@ -127,8 +130,8 @@ class LiveSchedule:
     In real time: a frame is due one latency after its sound arrived.
 
     The segment is anchored at its first block. Later blocks tell whether the source's clock runs
-    differently or the way got longer: due times follow slowly (about the latest block in a
-    hundred), and at once when the source stood still. Frames are never dropped for it.
+    differently or the way got longer: due times follow slowly, to where few blocks are late, and
+    at once when the source stood still. Frames are never dropped for it.
     """
 
     def __init__(self, fps: Fraction, latency: Fraction) -> None:
@@ -148,15 +151,30 @@ class LiveSchedule:
             self._arrived = arrived if self._earliest is None else max(arrived, self._earliest)
             self._captured = (sound.arrival - sound.length if capture is None
                               else capture) - sound.position
-            return
-        settling = capture is not None and sound.position < SETTLING
-        change = followed(arrived - self._arrived, sound.length, RISE if settling else FALL)
-        self._arrived += change
-        if capture is None:
-            self._captured += change
+        elif capture is None:
+            self._follow(arrived - self._arrived, sound.length)
         else:
-            error = capture - sound.position - self._captured
-            self._captured += error if abs(error) > STALL else followed(error, sound.length, RISE)
+            self._follow_stamped(arrived - self._arrived, sound,
+                                 capture - sound.position - self._captured)
+
+    def _follow(self, late: int, length: int) -> None:
+        change = late if late > STALL else 0
+        if -STALL <= late <= STALL:
+            change = slowly(late, length, FALL)
+        assert self._arrived is not None
+        self._arrived += change
+        self._captured += change
+
+    def _follow_stamped(self, late: int, sound: Sound, error: int) -> None:
+        """Go by the capture times where sound is missing: a late arrival may be our own doing."""
+        assert self._arrived is not None
+        if abs(error) > STALL:
+            self._captured += error
+            self._arrived += error
+        else:
+            self._captured += slowly(error, sound.length, RISE)
+            fall = RISE if sound.position < SETTLING else FALL_STAMPED
+            self._arrived += slowly(late, sound.length, fall)
 
     def restart(self, index: int) -> None:
         """Begin a new segment; its first frame is not due before the old one is over."""
@@ -189,10 +207,6 @@ class LiveSchedule:
         return self._captured + position, due, due + MARGIN
 
 
-def followed(error: int, length: int, fall: Fraction) -> int:
+def slowly(error: int, length: int, fall: Fraction) -> int:
     """Return by how much an anchor moves for a block of `length` that was `error` too late."""
-    if error > STALL:
-        return error
-    if error < -STALL:
-        return 0
     return max(-math.floor(length * fall), min(math.floor(length * RISE), error))

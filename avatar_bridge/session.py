@@ -20,7 +20,7 @@ from avatar_bridge.animator import AnimatedBy, Animator, Cue, Policy
 from avatar_bridge.audio.intake import Channel, Intake
 from avatar_bridge.clock import MonotonicClock
 from avatar_bridge.errors import AudioError
-from avatar_bridge.frames import AudioBlock, EndOfSpeech, Event, StreamInfo
+from avatar_bridge.frames import AudioBlock, EndOfSpeech, Event, StreamInfo, TimedAudio
 from avatar_bridge.governor import Governor, Steady
 from avatar_bridge.lane import Cut, Lane
 from avatar_bridge.ports import AudioSource, Clock, FrameSink
@@ -122,15 +122,23 @@ class Session:
         self.close()
 
     def run(self) -> None:
-        """Work until the source ends or `stop`; raises what went wrong after frames were saved."""
+        """
+        Work until the source ends, `stop` or Ctrl-C.
+
+        Raises what went wrong, after everything that was made before has been handed over.
+        """
         self.start()
-        self.wait()
+        try:
+            self.wait()
+        except KeyboardInterrupt:
+            log.debug('interrupted; handing over what is made')
         self.close()
         self.check()
 
     def start(self) -> None:
         """Open the sinks and start the threads; raises `SinkError` where a sink cannot open."""
         assert not self._threads, 'a session is started once'
+        self._animator.warm_up()
         opened = []
         try:
             for pump in self._pumps:
@@ -237,7 +245,7 @@ class Session:
                     generation = entry.generation
                     self._offer(self._cut(), generation)
                 else:
-                    self._offer(self._cues(*entry), generation)
+                    self._offer(self._until_stopped(self._cues(*entry)), generation)
             self._offer(self._animator.end_speech(), self._presenter.generation)
         except BaseException as error:
             self._fail(error)
@@ -252,6 +260,13 @@ class Session:
             yield from self._animator.end_speech()
         else:
             yield Cue(0, item)
+
+    def _until_stopped(self, cues: Iterable[Cue]) -> Iterable[Cue]:
+        """Pass cues on; after `stop` only to the end of the hop, whose sound comes first."""
+        for cue in cues:
+            if self._stopping.is_set() and isinstance(cue.what, TimedAudio):
+                return
+            yield cue
 
     def _cut(self) -> Iterable[Cue]:
         self._animator.cut(*self._presenter.last())

@@ -1,0 +1,167 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+"""Blocks in, cues out: indices, segments, flags, times, the deadline policy."""
+
+from fractions import Fraction
+
+from energy_engine import JAW, EnergyEngine
+import numpy as np
+import pytest
+
+from avatar_bridge.animator import Animator
+from avatar_bridge.audio.intake import Intake
+from avatar_bridge.clock import ManualClock
+from avatar_bridge.frames import AudioBlock, Flags, TimedAudio, TimedFrame
+from avatar_bridge.governor import Governor, Steady
+from avatar_bridge.schedule import FixedSchedule, LiveSchedule
+
+SECOND = 1_000_000_000
+MILLISECOND = 1_000_000
+
+
+def offline(engine):
+    return Animator(engine, Intake(), schedule=FixedSchedule(engine.spec.fps, engine.latency),
+                    policy=Steady(2), clock=ManualClock())
+
+
+def frames(cues):
+    return [cue.what for cue in cues if isinstance(cue.what, TimedFrame)]
+
+
+def blocks(seconds, rate=16000, size=160, level=0.5):
+    samples = np.full(int(seconds * rate), level, np.float32)
+    return [AudioBlock(start, samples[start:start + size], rate)
+            for start in range(0, len(samples), size)]
+
+
+def speak(animator, heard):
+    return frames([*(cue for block in heard for cue in animator.push(block, 0)),
+                   *animator.end_speech()])
+
+
+@pytest.mark.parametrize('rate', [8000, 16000, 44100, 48000])
+@pytest.mark.parametrize('fps', [24, Fraction(30000, 1001), 60])
+def test_there_are_as_many_frames_as_the_audio_reaches(rate, fps):
+    given = speak(offline(EnergyEngine(fps)), blocks(1.5, rate, 441))
+    assert [frame.frame.index for frame in given] == list(range(-(-3 * Fraction(fps) // 2)))
+
+
+def test_indices_count_on_over_ends_of_speech_and_the_seam_is_marked():
+    animator = offline(EnergyEngine())
+    given = [*speak(animator, blocks(0.5)), *speak(animator, blocks(0.25))]
+    assert [frame.frame.index for frame in given] == list(range(45))
+    marked = [frame.frame.index for frame in given if frame.frame.flags & Flags.DISCONTINUITY]
+    assert marked == [30]
+
+
+def test_an_end_of_speech_without_speech_is_nothing():
+    animator = offline(EnergyEngine())
+    assert [*animator.end_speech(), *animator.end_speech()] == []
+    assert speak(animator, blocks(0.1))[0].frame.flags == Flags.NONE
+
+
+def test_a_jump_of_the_source_is_a_new_segment():
+    animator = offline(EnergyEngine())
+    jumped = [block._replace(start=block.start + 80000) for block in blocks(0.5)]
+    given = speak(animator, [*blocks(0.5), *jumped])
+    assert [frame.frame.index for frame in given] == list(range(60))
+    assert given[30].frame.flags & Flags.DISCONTINUITY
+
+
+def test_missing_samples_are_silence_and_count():
+    heard = [block for block in blocks(1.0) if not 4800 <= block.start < 8000]
+    given = speak(offline(EnergyEngine()), heard)
+    jaw = [float(frame.frame.weights[JAW]) for frame in given]
+    assert len(given) == 60
+    assert max(jaw[19:29]) == 0.0
+    assert min(jaw[31:]) > 0.4
+
+
+def test_offline_times_depend_on_the_audio_alone():
+    given = speak(offline(EnergyEngine()), blocks(1.0))
+    assert given[0].capture_ns == 0
+    assert given[30].capture_ns == SECOND // 2
+    assert given[30].present_ns - given[30].capture_ns == 120 * MILLISECOND
+
+
+def test_muted_audio_is_silence_and_says_so():
+    animator = offline(EnergyEngine())
+    loud = speak(animator, blocks(0.2))
+    animator.muted = True
+    still = speak(animator, blocks(0.2))
+    assert loud[5].frame.weights[JAW] == pytest.approx(0.5)
+    assert max(frame.frame.weights.max() for frame in still) == 0.0
+    assert all(frame.frame.flags & Flags.MUTED for frame in still)
+
+
+def test_sound_cues_are_all_of_the_sound_in_order():
+    animator = offline(EnergyEngine())
+    cues = [*(cue for block in blocks(0.5, 48000) for cue in animator.push(block, 0)),
+            *animator.end_speech()]
+    sound = [cue.what for cue in cues if isinstance(cue.what, TimedAudio)]
+    assert {audio.sample_rate for audio in sound} == {16000}
+    assert [audio.start for audio in sound] == [
+        sum(len(before.samples) for before in sound[:number]) for number in range(len(sound))]
+    assert sum(len(audio.samples) for audio in sound) == 8000
+
+
+def test_a_cut_comes_to_rest_and_counts_on():
+    animator = offline(EnergyEngine())
+    given = frames(cue for block in blocks(1.0) for cue in animator.push(block, 0))[:20]
+    animator.cut(20, given[-1].frame.weights)
+    fade = frames(animator.fade(Fraction(1, 10)))
+    after = speak(animator, blocks(0.1))
+    assert [frame.frame.index for frame in (*given, *fade, *after)] == list(range(32))
+    jaw = [float(frame.frame.weights[JAW]) for frame in fade]
+    assert jaw == sorted(jaw, reverse=True)
+    assert jaw[-1] == 0.0
+    assert all(frame.frame.flags & Flags.IDLE for frame in fade)
+    assert fade[0].frame.flags & Flags.DISCONTINUITY
+
+
+def live(clock, cost):
+    engine = EnergyEngine(cost=lambda steps: clock.advance(cost(steps)))
+    hop = int(SECOND * engine.spec.hop / engine.spec.fps)
+    return Animator(engine, Intake(), schedule=LiveSchedule(engine.spec.fps, engine.latency),
+                    policy=Governor(hop, 2), clock=clock)
+
+
+def listen(animator, clock, heard):
+    """Hear each block when it comes, or as soon as there is time; return (frame, when made)."""
+    begin, made = clock.now(), []
+    for block in heard:
+        arrival = begin + (block.start + len(block.samples)) * SECOND // block.sample_rate
+        clock.sleep_until(arrival)
+        for frame in frames(animator.push(block._replace(
+                capture_ns=begin + block.start * SECOND // block.sample_rate), arrival)):
+            made.append((frame, clock.now()))
+    return made
+
+
+def test_quick_enough_is_never_late_and_never_guessed():
+    clock = ManualClock(SECOND)
+    animator = live(clock, lambda steps: 4 * MILLISECOND * steps)
+    made = listen(animator, clock, blocks(10))
+    assert all(when <= frame.present_ns for frame, when in made)
+    assert animator.speculative == 0
+    assert animator.rtf == pytest.approx(0.16, abs=0.01)
+
+
+def test_far_too_slow_guesses_and_never_falls_behind_for_good():
+    clock = ManualClock(SECOND)
+    animator = live(clock, lambda steps: 90 * MILLISECOND if steps else MILLISECOND)
+    made = listen(animator, clock, blocks(20))
+    assert [frame.frame.index for frame, _ in made] == list(range(len(made)))
+    assert animator.speculative > 100
+    assert max(when - frame.present_ns for frame, when in made) < 250 * MILLISECOND
+
+
+def test_a_hiccup_is_caught_up_and_forgotten():
+    clock = ManualClock(SECOND)
+    hops = iter(range(10**6))
+    animator = live(clock, lambda steps: (800 if next(hops) == 40 else 5 * steps) * MILLISECOND)
+    made = listen(animator, clock, blocks(20))
+    late = [frame.frame.index for frame, when in made if when > frame.present_ns]
+    assert late
+    assert max(late) - min(late) < 90
+    assert animator.speculative > 0
