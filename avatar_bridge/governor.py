@@ -43,7 +43,10 @@ class Governor:
 
     def choose(self, slack: int) -> int:
         """Return steps or BRIDGE for the next hop, seen in `slack` nanoseconds from now."""
-        self._behind = slack < 0 if self._behind else slack < -self._hop
+        was_behind = self._behind
+        self._behind = slack < 0 if was_behind else slack < -self._hop
+        if self._behind and not was_behind and self._steps > 1:
+            self._change(-1)
         return BRIDGE if self._behind else self._steps
 
     def measured(self, spent: int) -> None:
