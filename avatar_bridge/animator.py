@@ -112,6 +112,7 @@ class Animator:
     ) -> None:
         """Start with frame 0."""
         self.muted = False
+        self.stopped = False            # hear nothing more, not even the rest of a long block
         self.speculative = 0            # frames that were bridged instead of predicted
         self._engine = engine
         self._intake = intake
@@ -190,6 +191,8 @@ class Animator:
         if self.muted:
             samples = np.zeros_like(samples)
         for start in range(0, len(samples), size):
+            if self.stopped:
+                return
             piece = samples[start:start + size]
             yield self._sound_cue(piece)
             frames = self._animate(piece)

@@ -22,7 +22,7 @@ from avatar_bridge.schedule import MILLISECOND, SECOND
 
 CAPACITY: Final = 64            # cues that may wait; whoever is that far ahead of time waits too
 SLICE: Final = 20 * MILLISECOND     # longest sleep before looking whether things changed
-REMEMBERED: Final = 4096        # frames whose end-to-end latency is remembered
+REMEMBERED: Final = 2048        # frames whose end-to-end latency is remembered
 
 
 class Receiver(Protocol):

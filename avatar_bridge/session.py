@@ -20,7 +20,7 @@ from avatar_bridge.animator import AnimatedBy, Animator, Cue, Policy
 from avatar_bridge.audio.intake import Channel, Intake
 from avatar_bridge.clock import MonotonicClock
 from avatar_bridge.errors import AudioError
-from avatar_bridge.frames import AudioBlock, EndOfSpeech, Event, StreamInfo, TimedAudio
+from avatar_bridge.frames import AudioBlock, EndOfSpeech, Event, StreamInfo
 from avatar_bridge.governor import Governor, Steady
 from avatar_bridge.lane import Cut, Lane
 from avatar_bridge.ports import AudioSource, Clock, FrameSink
@@ -105,7 +105,6 @@ class Session:
         self._presenter = Presenter(self._pumps, self._clock, engine.latency)
         self._lane = Lane()
         self._failure: BaseException | None = None
-        self._stopping = threading.Event()
         self._done = threading.Event()
         self._threads: list[threading.Thread] = []
         self.info = StreamInfo(
@@ -170,7 +169,7 @@ class Session:
 
     def stop(self) -> None:
         """Stop listening; frames that are made already are still handed over. From any thread."""
-        self._stopping.set()
+        self._animator.stopped = True
         self._lane.clear()
         self._lane.end()
         self._source.close()
@@ -192,7 +191,7 @@ class Session:
         """Hear silence from now on, or listen again."""
         if muted != self._animator.muted:
             self._animator.muted = muted
-            self._offer([_event('mute', 'on' if muted else 'off')], self._presenter.generation)
+            self.notify(Event('mute', 'on' if muted else 'off'))
 
     def notify(self, event: Event) -> None:
         """Tell every sink; from any thread."""
@@ -239,14 +238,14 @@ class Session:
         """Animate what was read: a thread's life."""
         generation = 0
         try:
-            self._offer([_event('start', self.info.stream)], generation)
+            self.notify(Event('start', self.info.stream))
             while (entry := self._lane.get()) is not None:
                 if isinstance(entry, Cut):
                     generation = entry.generation
                     self._offer(self._cut(), generation)
                 else:
-                    self._offer(self._until_stopped(self._cues(*entry)), generation)
-            self._offer(self._animator.end_speech(), self._presenter.generation)
+                    self._offer(self._cues(*entry), generation)
+            self._offer(self._animator.end_speech(), generation)
         except BaseException as error:
             self._fail(error)
             self.stop()
@@ -260,17 +259,13 @@ class Session:
             yield from self._animator.end_speech()
         else:
             yield Cue(0, item)
-
-    def _until_stopped(self, cues: Iterable[Cue]) -> Iterable[Cue]:
-        """Pass cues on; after `stop` only to the end of the hop, whose sound comes first."""
-        for cue in cues:
-            if self._stopping.is_set() and isinstance(cue.what, TimedAudio):
-                return
-            yield cue
+            if item.name == 'device' and item.detail.startswith('lost'):
+                yield from self._animator.end_speech()
+                yield from self._animator.fade(LOST_FADE)
 
     def _cut(self) -> Iterable[Cue]:
         self._animator.cut(*self._presenter.last())
-        yield _event('flush')
+        yield Cue(0, Event('flush'))
         yield from self._animator.fade(CUT_FADE)
 
     def _offer(self, cues: Iterable[Cue], generation: int) -> None:
@@ -307,6 +302,3 @@ class Session:
         if not isinstance(error, AudioError):
             log.debug('session failed', exc_info=error)
 
-
-def _event(name: str, detail: str = '') -> Cue:
-    return Cue(0, Event(name, detail))
