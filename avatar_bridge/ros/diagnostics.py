@@ -18,7 +18,9 @@ TROUBLES = {
     'late': 'frames come too late', 'speculative': 'compute is too slow, frames are guessed',
     'dropped': 'a sink loses frames', 'restarts': 'a sink failed and was opened again',
     'nonfinite': 'the audio has values that are no numbers', 'gaps': 'audio is missing',
-    'xruns': 'the audio device lost audio', 'refused': 'audio messages cannot be understood',
+    'xruns': 'the audio device lost audio',
+    'missed': 'more audio waits than can be kept',
+    'refused': 'audio messages cannot be understood',
 }
 
 

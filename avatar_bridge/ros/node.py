@@ -49,6 +49,7 @@ from avatar_bridge.stream.engine import Engine
 NAME: Final = 'avatar_bridge'
 LEVEL_PERIOD: Final = 0.1           # seconds
 DIAGNOSTICS_PERIOD: Final = 1.0
+BURST: Final = 120.0               # seconds that a speech synthesiser may send at once
 DONE, REFUSED = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -118,7 +119,7 @@ class AvatarNode(LifecycleNode):
         self._time = RosClock(ros)
         try:
             if config.source == 'topic':
-                self._feed = FeedSource()
+                self._feed = FeedSource(capacity=BURST)
             self._session = compose(config, source=self._feed, sinks={'ros': self._sink},
                                     engine=self._engine, clock=self._time)
             self._session.start()
@@ -271,7 +272,8 @@ class AvatarNode(LifecycleNode):
             None if self._session is None else self._session.stats,
             problem=self.problem or ('' if hearing is None else hearing.problem),
             messages=0 if hearing is None else hearing.messages,
-            refused=0 if hearing is None else hearing.refused)
+            refused=0 if hearing is None else hearing.refused,
+            missed=0 if self._feed is None else self._feed.dropped)
         state = self._state_machine.current_state[1]
         message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
