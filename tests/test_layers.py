@@ -34,7 +34,7 @@ HOMES = {
     'sounddevice': {'sources.microphone'},
     'msgpack': {'wire'},
     'zmq': {'sinks.zeromq', 'bench'},
-    'rosbags': {'sources.bag', 'sinks.mcap'},
+    'rosbags': {'sources.recording'},
     'tqdm': {'cli'},
     'matplotlib': {'demo'},
     'tomli': {'config'},

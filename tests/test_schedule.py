@@ -99,17 +99,17 @@ def test_live_a_jittering_way_leaves_few_frames_late():
     assert late[1000:].mean() < 0.05
 
 
-def test_live_a_late_first_block_does_not_delay_the_rest():
+def test_live_a_late_first_block_does_not_delay_the_rest_for_long():
     schedule = LiveSchedule(FPS, LATENCY)
     for block in range(100):
         heard = START + block * LENGTH
         late = 200 * MILLISECOND if block == 0 else 0
         schedule.heard(Sound(block * LENGTH, LENGTH, heard + LENGTH + late, heard))
     assert schedule.sound_times(0)[1] - START - LATENCY_NS < 120 * MILLISECOND
-    for block in range(100, 400):
+    for block in range(100, 1500):
         heard = START + block * LENGTH
         schedule.heard(Sound(block * LENGTH, LENGTH, heard + LENGTH, heard))
-    assert schedule.sound_times(0)[1] - START - LATENCY_NS < 60 * MILLISECOND
+    assert schedule.sound_times(0)[1] - START - LATENCY_NS < 30 * MILLISECOND
 
 
 @pytest.mark.parametrize('stamped', [False, True])
