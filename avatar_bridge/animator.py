@@ -124,6 +124,8 @@ class Animator:
         self._given = 0                 # frames of the segment so far
         self._heard = 0                 # samples of the segment so far
         self._heard_before = 0
+        self._told = 0                  # samples of the segment that a sound cue was made of
+        self._sound: list[Samples] = []
         self._fresh = False             # the next frame does not continue the one before
         self._pose = REST
         self._spent: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
@@ -157,6 +159,8 @@ class Animator:
     def end_speech(self) -> Iterator[Cue]:
         """Yield the frames still owed; what comes next is a new segment."""
         yield from self._hear(self._intake.flush())
+        if self._sound:
+            yield self._sound_cue()
         if self._heard:
             yield from self._cues(self._engine.flush())
             self._begin(self._base + self._given)
@@ -182,7 +186,8 @@ class Animator:
         self._intake.reset()
         self._axis = Axis()
         self._heard_before += self._heard
-        self._base, self._given, self._heard, self._fresh = index, 0, 0, True
+        self._base, self._given, self._heard, self._told = index, 0, 0, 0
+        self._sound, self._fresh = [], True
 
     def _hear(self, samples: Samples) -> Iterator[Cue]:
         """Give the engine at most a hop at a time, so that nothing waits for what comes after."""
@@ -194,9 +199,11 @@ class Animator:
             if self.stopped:
                 return
             piece = samples[start:start + size]
-            yield self._sound_cue(piece)
             frames = self._animate(piece)
             self._heard += len(piece)
+            self._sound.append(piece)
+            if self._heard - self._told >= size:
+                yield self._sound_cue()
             yield from self._cues(frames)
 
     def _animate(self, piece: Samples) -> list[FaceFrame]:
@@ -227,10 +234,13 @@ class Animator:
             yield Cue(self._schedule.due(index),
                       TimedFrame(FaceFrame(index, frame.weights, flags), captured, seen))
 
-    def _sound_cue(self, piece: Samples) -> Cue:
+    def _sound_cue(self) -> Cue:
+        """Return what was heard since the cue before; a hop at least, blocks may be tiny."""
         rate = self._engine.sample_rate
-        captured, due, again = self._schedule.sound_times(self._heard * SECOND // rate)
-        return Cue(due, TimedAudio(self._heard_before + self._heard, piece, rate, captured, again))
+        captured, due, again = self._schedule.sound_times(self._told * SECOND // rate)
+        start, self._told = self._heard_before + self._told, self._heard
+        sound, self._sound = np.concatenate(self._sound), []
+        return Cue(due, TimedAudio(start, sound, rate, captured, again))
 
 
 class Axis:

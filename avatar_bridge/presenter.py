@@ -45,6 +45,9 @@ class Presenter:
     """
     A bounded queue of cues ordered by the time they are due.
 
+    Sound waits beside it and goes out with the first frame that is due no earlier: nobody sleeps
+    for it, so that a frame which is made meanwhile is not kept waiting.
+
     One thread offers, one runs; `cut` may come from any third. `generation` counts the cuts: what
     was made before a cut is not taken any more.
     """
@@ -59,6 +62,7 @@ class Presenter:
         self._latency = math.floor(latency * SECOND)
         self._beyond: deque[int] = deque(maxlen=REMEMBERED)
         self._queue: list[tuple[int, int, Cue]] = []
+        self._sound: deque[tuple[int, int, Cue]] = deque()
         self._offered = 0
         self._pose = REST
         self._change = threading.Condition()
@@ -72,7 +76,11 @@ class Presenter:
             if generation != self.generation:
                 return False
             self._offered += 1
-            heapq.heappush(self._queue, (cue.due, self._offered, cue))
+            entry = (cue.due, self._offered, cue)
+            if isinstance(cue.what, TimedAudio):
+                self._sound.append(entry)
+            else:
+                heapq.heappush(self._queue, entry)
             self._change.notify_all()
         return True
 
@@ -81,6 +89,7 @@ class Presenter:
         with self._change:
             self.generation += 1
             self._queue.clear()
+            self._sound.clear()
             self._change.notify_all()
             return self.generation
 
@@ -115,14 +124,18 @@ class Presenter:
     def _next_due(self) -> int | None:
         with self._change:
             self._change.wait_for(lambda: self._queue or self._finished)
-            return self._queue[0][0] if self._queue else None
+            first = self._queue or self._sound
+            return first[0][0] if first else None
 
     def _take(self) -> Cue | None:
         """Return the first cue; count a frame in the same breath, so that a cut sees it."""
         with self._change:
-            if not self._queue:
+            if self._sound and (not self._queue or self._sound[0] < self._queue[0]):
+                cue = self._sound.popleft()[2]
+            elif self._queue:
+                cue = heapq.heappop(self._queue)[2]
+            else:
                 return None
-            cue = heapq.heappop(self._queue)[2]
             if isinstance(cue.what, TimedFrame):
                 self.frames += 1
                 self._pose = cue.what.frame.weights

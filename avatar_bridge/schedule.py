@@ -23,12 +23,12 @@ MARGIN: Final = 20 * MILLISECOND
 BLOCK: Final = 10 * MILLISECOND
 #: A source that is later than this stood still; one that is earlier is faster than real time.
 STALL: Final = 250 * MILLISECOND
-#: How fast due times follow blocks that come late; seconds a second.
+#: How fast due times follow a source without capture times, seconds a second: quickly to blocks
+#: that come late, hardly to early ones, since it may be faster than real time.
 RISE: Final = Fraction(1, 20)
-#: How fast they follow blocks that come early: a source without capture times may be one that is
-#: faster than real time, one that has them is not.
 FALL: Final = Fraction(1, 2000)
-FALL_STAMPED: Final = Fraction(1, 200)
+#: With capture times: both ways the same, so to the median; what is later the margin covers.
+DRIFT: Final = Fraction(1, 100)
 #: A first block that was late must not delay the rest for long.
 SETTLING: Final = 2 * SECOND
 #: Capture times farther than this from the arrival are of another clock.
@@ -130,8 +130,8 @@ class LiveSchedule:
     In real time: a frame is due one latency after its sound arrived.
 
     The segment is anchored at its first block. Later blocks tell whether the source's clock runs
-    differently or the way got longer: due times follow slowly, to where few blocks are late, and
-    at once when the source stood still. Frames are never dropped for it.
+    differently or the way got longer: due times follow slowly, and at once when the source stood
+    still. Frames are never dropped for it.
     """
 
     def __init__(self, fps: Fraction, latency: Fraction) -> None:
@@ -160,7 +160,7 @@ class LiveSchedule:
     def _follow(self, late: int, length: int) -> None:
         change = late if late > STALL else 0
         if -STALL <= late <= STALL:
-            change = slowly(late, length, FALL)
+            change = slowly(late, rise=length * RISE, fall=length * FALL)
         assert self._arrived is not None
         self._arrived += change
         self._captured += change
@@ -168,13 +168,13 @@ class LiveSchedule:
     def _follow_stamped(self, late: int, sound: Sound, error: int) -> None:
         """Go by the capture times where sound is missing: a late arrival may be our own doing."""
         assert self._arrived is not None
-        if abs(error) > STALL:
+        if error > STALL:
             self._captured += error
             self._arrived += error
-        else:
-            self._captured += slowly(error, sound.length, RISE)
-            fall = RISE if sound.position < SETTLING else FALL_STAMPED
-            self._arrived += slowly(late, sound.length, fall)
+        elif error >= -STALL:               # below, the stamps of a source ahead of time
+            most = sound.length * (RISE if sound.position < SETTLING else DRIFT)
+            self._captured += slowly(error, rise=most, fall=most)
+            self._arrived += slowly(late, rise=most, fall=most)
 
     def restart(self, index: int) -> None:
         """Begin a new segment; its first frame is not due before the old one is over."""
@@ -207,6 +207,6 @@ class LiveSchedule:
         return self._captured + position, due, due + MARGIN
 
 
-def slowly(error: int, length: int, fall: Fraction) -> int:
-    """Return by how much an anchor moves for a block of `length` that was `error` too late."""
-    return max(-math.floor(length * fall), min(math.floor(length * RISE), error))
+def slowly(error: int, *, rise: Fraction, fall: Fraction) -> int:
+    """Return by how much an anchor that is `error` too early moves: at most `rise` or `fall`."""
+    return max(-math.floor(fall), min(math.floor(rise), error))
