@@ -68,7 +68,7 @@ help:
 demo: $(stamps)/messages ros-note
 	$(python) -m avatar_bridge.demo
 
-test: lint $(stamps)/messages ros-note
+test: lint $(stamps)/messages $(stamps)/dialects ros-note
 	$(python) -m pytest $(TESTS)
 
 # Types are checked against the pinned rclpy; other versions are typed otherwise, or not.
@@ -125,5 +125,16 @@ $(stamps)/messages: $(stamps)/packages $(wildcard $(msgs)/msg/*) $(msgs)/CMakeLi
 ifneq ($(ROS),none)
 	@echo 'make: building the ROS messages (half a minute)'
 	@sh ros_ws/tools/build_messages.sh $(prefix) $(msgs) $(ROS)
+endif
+	@touch $@
+
+# The tests hear both packages called audio_common_msgs; each lies in a folder of its own.
+dialects := ros_drivers mgonzs13
+$(stamps)/dialects: $(stamps)/messages $(wildcard tests/ros/dialects/*/msg/*)
+ifneq ($(ROS),none)
+	@echo 'make: building two message packages for the tests (a minute)'
+	@for name in $(dialects); do \
+		sh ros_ws/tools/build_messages.sh $(prefix) tests/ros/dialects/$$name $(ROS) \
+			$(prefix)/dialects/$$name || exit 1; done
 endif
 	@touch $@
