@@ -206,6 +206,11 @@ class Session:
         self._engine.set_gains(gains)
 
     @property
+    def seconds(self) -> float:
+        """Length of the source in seconds, 0 where it does not know."""
+        return float(getattr(self._source, 'duration', 0.0))
+
+    @property
     def stats(self) -> Stats:
         """The figures of this moment."""
         p50, p99 = self._presenter.beyond((50, 99))

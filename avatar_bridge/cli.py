@@ -1,0 +1,272 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The command `avatar-bridge VERB`; exit status 0 done, 1 failed while running, 2 wrong usage."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+import logging
+import math
+import os
+from pathlib import Path
+import signal
+import sys
+import traceback
+from typing import Any, Final, NoReturn
+
+from avatar_bridge import __version__
+from avatar_bridge.bundle import load_bundle
+from avatar_bridge.compose import compose, open_bag, sink_for
+from avatar_bridge.config import OPTIONS, Option, SessionConfig, nearest, read_toml
+from avatar_bridge.errors import AvatarBridgeError, UsageError
+from avatar_bridge.session import Session, Stats
+
+#: Options that make no sense where audio comes from a named file and goes into another.
+LIVE_ONLY: Final = ('source', 'input_rate', 'pace', 'sink')
+EPILOG: Final = 'Options may stand in a TOML file too (--config), under the same names.'
+
+
+class Parser(argparse.ArgumentParser):
+    """Argparse that names the nearest known option, and says it in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        words = message.removeprefix('unrecognized arguments: ').split()
+        near = nearest(words[0].partition('=')[0], self.known()) if words else ''
+        self.exit(2, f'avatar-bridge: {message}{near}; see {self.prog} --help\n')
+
+    def known(self) -> list[str]:
+        """Return the option strings and verbs of this parser and those below it."""
+        names = [name for action in self._actions for name in action.option_strings]
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for name, parser in action.choices.items():
+                    names += [name, *parser.known()]
+        return names
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; return the exit status."""
+    arguments = parser().parse_args(argv)
+    verbose = getattr(arguments, 'verbose', False)
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.ERROR,
+                        format='%(levelname)s %(name)s: %(message)s')
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return int(arguments.verb(arguments))
+    except KeyboardInterrupt:
+        return 0
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if verbose:
+            traceback.print_exc()
+        known = isinstance(error, AvatarBridgeError)
+        text = ' '.join(str(error).split()) if known else f'unexpected {error!r}; -v shows where'
+        print(f'avatar-bridge: {text}', file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+
+
+def parser() -> Parser:
+    """Return the parser of all verbs, made from the table of options."""
+    top = Parser(prog='avatar-bridge', description='Speech in, moving face out.', epilog=EPILOG)
+    top.add_argument('--version', action='version', version=__version__)
+    verbs = top.add_subparsers(title='verbs', metavar='VERB', required=True)
+
+    def verb(name: str, function: Callable[[argparse.Namespace], int], text: str) -> Parser:
+        made: Parser = verbs.add_parser(name, help=text, description=text, epilog=EPILOG)
+        made.set_defaults(verb=function)
+        made.add_argument('-v', '--verbose', action='store_true', help='show tracebacks and more')
+        return made
+
+    live = verb('run', run, 'live: a source through the engine to sinks, until it ends or Ctrl-C')
+    add_options(live, OPTIONS.values())
+    offline = [option for option in OPTIONS.values() if option.name not in LIVE_ONLY]
+    file = verb('animate', animate, 'offline: an audio file to a file of frames')
+    file.add_argument('input', metavar='IN', help='audio file: WAV, FLAC, Ogg, MP3')
+    bag = verb('replay', replay, 'a recorded rosbag2 with audio in, frames out; needs no ROS')
+    bag.add_argument('input', metavar='BAG', type=Path, help='rosbag2 folder or file')
+    bag.add_argument('--topic', default='', help='the audio topic (default: the only one)')
+    for made in (file, bag):
+        made.add_argument('-o', '--output', metavar='OUT', required=True, type=Path,
+                          help='.csv (Live Link), .npz, .jsonl or .mcap')
+        add_options(made, offline)
+    verb('devices', devices, 'list audio inputs')
+    about = verb('inspect', inspect, 'what a bundle is')
+    about.add_argument('bundle', nargs='?', default='live', metavar='BUNDLE')
+    figures = verb('bench', bench, 'measure this machine against the promises')
+    figures.add_argument('--json', action='store_true', help='print JSON instead of a table')
+    check = verb('doctor', doctor, 'check the installation and say what to do')
+    check.add_argument('--bundle', default='live', metavar='NAME|DIR')
+    return top
+
+
+def add_options(made: argparse.ArgumentParser, options: Any) -> None:
+    """Add a flag for each option; absent ones leave no trace, so that a file can fill them."""
+    made.add_argument('--config', type=Path, metavar='FILE.toml', help='read options from a file')
+    for option in options:
+        if option.name == 'verbose':
+            continue
+        facts: dict[str, Any] = {'help': help_of(option), 'dest': f'option_{option.name}',
+                                 'default': argparse.SUPPRESS}
+        if option.kind == 'switch':
+            facts['action'] = 'store_true'
+        else:
+            facts['metavar'] = option.metavar or option.name.upper()
+            facts['action'] = 'append' if option.repeatable else 'store'
+        made.add_argument(option.flag, **facts)
+
+
+def help_of(option: Option) -> str:
+    """Return what --help says: meaning, range, unit, default."""
+    text = option.help
+    if option.kind in ('integer', 'number', 'ratio') or option.choices:
+        text += f'; {option.accepts()}'
+    if option.kind not in ('switch', 'gains', 'list'):
+        text += f' (default: {option.default if option.default != "" else "none"})'
+    return text.replace('%', '%%')
+
+
+def configured(arguments: argparse.Namespace, **fixed: Any) -> SessionConfig:
+    """Return the configuration: the file's values, then the flags', then `fixed`."""
+    values = read_toml(arguments.config) if arguments.config else {}
+    values = {name.replace('-', '_'): value for name, value in values.items()}
+    for name, value in vars(arguments).items():
+        if name.startswith('option_'):
+            values[name.removeprefix('option_')] = value
+    return SessionConfig.from_mapping({**values, 'verbose': arguments.verbose, **fixed})
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Animate a source live."""
+    config = configured(arguments)
+    watch(compose(config), None if config.quiet else StatusLine())
+    return 0
+
+
+def animate(arguments: argparse.Namespace) -> int:
+    """Animate a file as fast as possible."""
+    if arguments.input == '-' or arguments.input.startswith('mic'):
+        raise UsageError(f'animate: expected an audio file, got {arguments.input!r}; '
+                         'live sources are for `run`')
+    config = configured(arguments, source=str(Path(arguments.input)), pace='max',
+                        sink=[sink_for(arguments.output)])
+    watch(compose(config), None if config.quiet else ProgressBar(arguments.output.name))
+    return 0
+
+
+def replay(arguments: argparse.Namespace) -> int:
+    """Animate the audio of a bag as fast as possible."""
+    config = configured(arguments, source=str(arguments.input), pace='max',
+                        sink=[sink_for(arguments.output)])
+    source = open_bag(arguments.input, arguments.topic)
+    watch(compose(config, source=source),
+          None if config.quiet else ProgressBar(arguments.output.name))
+    return 0
+
+
+def devices(_arguments: argparse.Namespace) -> int:
+    """Print the audio inputs."""
+    from avatar_bridge.sources.microphone import devices as inputs
+
+    found = inputs()
+    for device in found:
+        mark = '*' if device.is_default else ' '
+        print(f'{mark} {device.index:3d}  {device.name}  ({device.channels} channels, '
+              f'{device.sample_rate:g} Hz)')
+    print('* is the default' if found else 'no audio input was found; avatar-bridge doctor says '
+          'what to do')
+    return 0
+
+
+def inspect(arguments: argparse.Namespace) -> int:
+    """Print what a bundle is."""
+    from avatar_bridge.inspection import describe
+
+    print(describe(load_bundle(arguments.bundle)))
+    return 0
+
+
+def bench(arguments: argparse.Namespace) -> int:
+    """Measure and print the promised figures."""
+    from avatar_bridge.bench import report
+
+    return report(as_json=arguments.json)
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Check the installation."""
+    from avatar_bridge.doctor import report
+
+    return report(arguments.bundle)
+
+
+class StatusLine:
+    """One line on standard error that is written over, or one every five seconds in a log."""
+
+    def __init__(self) -> None:
+        """Begin."""
+        self._terminal = sys.stderr.isatty()
+        self._calls = 0
+
+    def show(self, session: Session) -> None:
+        """Show where the session stands; called twice a second."""
+        self._calls += 1
+        if self._terminal:
+            print(f'\r\x1b[K{status(session.stats)}', end='', file=sys.stderr, flush=True)
+        elif self._calls % 10 == 0:
+            print(status(session.stats), file=sys.stderr, flush=True)
+
+    def close(self, session: Session) -> None:
+        """Show the last figures."""
+        print(('\r\x1b[K' if self._terminal else '') + status(session.stats), file=sys.stderr)
+
+
+def status(stats: Stats) -> str:
+    """Return the figures of a session in one line."""
+    lost = sum(stats.dropped.values())
+    return (f'{stats.frames} frames  {stats.late} late  {lost} dropped  '
+            f'latency +{stats.latency_p50:.1f} ms p50 +{stats.latency_p99:.1f} ms p99  '
+            f'rtf {stats.rtf:.2f}  {stats.level[0]:.0f} dBFS'
+            + ('  muted' if stats.muted else '')
+            + ''.join(f'  {name}: {text}' for name, text in stats.errors.items()))
+
+
+class ProgressBar:
+    """A bar on standard error once it takes longer than a second."""
+
+    def __init__(self, name: str) -> None:
+        """Label it `name`."""
+        from tqdm import tqdm
+
+        self._bar = tqdm(desc=name, unit=' frames', delay=1.0, leave=False)
+
+    def show(self, session: Session) -> None:
+        """Show how many frames there are."""
+        if self._bar.total is None and session.seconds:
+            self._bar.total = math.ceil(session.seconds * session.info.fps)
+        self._bar.update(session.stats.frames - self._bar.n)
+
+    def close(self, session: Session) -> None:
+        """Say what was made."""
+        self._bar.close()
+        seconds = session.stats.frames / session.info.fps
+        print(f'{session.stats.frames} frames, {float(seconds):.2f} s', file=sys.stderr)
+
+
+def watch(session: Session, display: StatusLine | ProgressBar | None) -> None:
+    """Run a session and show how it goes; Ctrl-C ends it, a second one at once."""
+    session.start()
+    try:
+        while not session.wait(0.5):
+            if display:
+                display.show(session)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    session.close()
+    if display:
+        display.close(session)
+    session.check()
