@@ -46,6 +46,7 @@ class EnergyEngine:
 
     def reset(self):
         self._heard = np.zeros(0, np.float32)
+        self._forgotten = 0
         self._given = 0
 
     def push(self, samples):
@@ -55,23 +56,31 @@ class EnergyEngine:
         return self._frames(samples, 0)
 
     def flush(self):
-        total = self.spec.timeline.frames_in(len(self._heard))
+        total = self.spec.timeline.frames_in(self._end)
         frames = [self._frame(index) for index in range(self._given, total)]
         self.reset()
         return frames
+
+    @property
+    def _end(self):
+        return self._forgotten + len(self._heard)
 
     def _frames(self, samples, steps):
         self._heard = np.concatenate([self._heard, samples])
         frames = []
         while self.spec.timeline.first_sample(
-                self._given + self.spec.hop + self.spec.lookahead) <= len(self._heard):
+                self._given + self.spec.hop + self.spec.lookahead) <= self._end:
             self._cost(steps)
             frames += [self._frame(self._given + index) for index in range(self.spec.hop)]
             self._given += self.spec.hop
+        first = self.spec.timeline.first_sample(self._given)
+        self._heard = self._heard[first - self._forgotten:]
+        self._forgotten = first
         return frames
 
     def _frame(self, index):
-        first, end = (self.spec.timeline.first_sample(index + after) for after in (0, 1))
+        first, end = (self.spec.timeline.first_sample(index + after) - self._forgotten
+                      for after in (0, 1))
         weights = np.zeros(len(NAMES), np.float32)
         heard = self._heard[first:end]
         if len(heard):

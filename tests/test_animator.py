@@ -3,6 +3,7 @@
 """Blocks in, cues out: indices, segments, flags, times, the deadline policy."""
 
 from fractions import Fraction
+import gc
 
 from energy_engine import JAW, EnergyEngine
 import numpy as np
@@ -119,8 +120,8 @@ def test_a_cut_comes_to_rest_and_counts_on():
     assert fade[0].frame.flags & Flags.DISCONTINUITY
 
 
-def live(clock, cost):
-    engine = EnergyEngine(cost=lambda steps: clock.advance(cost(steps)))
+def live(clock, cost, fps=60):
+    engine = EnergyEngine(fps, cost=lambda steps: clock.advance(cost(steps)))
     hop = int(SECOND * engine.spec.hop / engine.spec.fps)
     return Animator(engine, Intake(), schedule=LiveSchedule(engine.spec.fps, engine.latency),
                     policy=Governor(hop, 2), clock=clock)
@@ -128,18 +129,18 @@ def live(clock, cost):
 
 def listen(animator, clock, heard):
     """Hear each block when it comes, or as soon as there is time; return (frame, when made)."""
-    begin, made = clock.now(), []
+    made = []
     for block in heard:
-        arrival = begin + (block.start + len(block.samples)) * SECOND // block.sample_rate
+        arrival = (block.start + len(block.samples)) * SECOND // block.sample_rate
         clock.sleep_until(arrival)
         for frame in frames(animator.push(block._replace(
-                capture_ns=begin + block.start * SECOND // block.sample_rate), arrival)):
+                capture_ns=block.start * SECOND // block.sample_rate), arrival)):
             made.append((frame, clock.now()))
     return made
 
 
 def test_quick_enough_is_never_late_and_never_guessed():
-    clock = ManualClock(SECOND)
+    clock = ManualClock()
     animator = live(clock, lambda steps: 4 * MILLISECOND * steps)
     made = listen(animator, clock, blocks(10))
     assert all(when <= frame.present_ns for frame, when in made)
@@ -148,7 +149,7 @@ def test_quick_enough_is_never_late_and_never_guessed():
 
 
 def test_far_too_slow_guesses_and_never_falls_behind_for_good():
-    clock = ManualClock(SECOND)
+    clock = ManualClock()
     animator = live(clock, lambda steps: 90 * MILLISECOND if steps else MILLISECOND)
     made = listen(animator, clock, blocks(20))
     assert [frame.frame.index for frame, _ in made] == list(range(len(made)))
@@ -157,7 +158,7 @@ def test_far_too_slow_guesses_and_never_falls_behind_for_good():
 
 
 def test_a_hiccup_is_caught_up_and_forgotten():
-    clock = ManualClock(SECOND)
+    clock = ManualClock()
     hops = iter(range(10**6))
     animator = live(clock, lambda steps: (800 if next(hops) == 40 else 5 * steps) * MILLISECOND)
     made = listen(animator, clock, blocks(20))
@@ -165,3 +166,21 @@ def test_a_hiccup_is_caught_up_and_forgotten():
     assert late
     assert max(late) - min(late) < 90
     assert animator.speculative > 0
+
+
+@pytest.mark.slow
+def test_an_hour_keeps_memory_flat_indices_gapless_and_frames_in_time():
+    clock = ManualClock()
+    animator = live(clock, lambda steps: 2 * MILLISECOND * steps, fps=24)
+    expected, sizes = 0, []
+    for minute in range(60):
+        heard = [block._replace(start=block.start + minute * 960_000)
+                 for block in blocks(60, size=1600)]
+        for frame, when in listen(animator, clock, heard):
+            assert frame.frame.index == expected
+            assert when <= frame.present_ns
+            assert abs(frame.capture_ns - expected * SECOND // 24) < MILLISECOND
+            expected += 1
+        sizes.append(len(gc.get_objects()))
+    assert expected >= 3600 * 24 - 6
+    assert max(sizes[10:]) - min(sizes[10:]) < 1000
