@@ -169,11 +169,11 @@ def test_a_hiccup_is_caught_up_and_forgotten():
 
 
 @pytest.mark.slow
-def test_an_hour_keeps_memory_flat_indices_gapless_and_frames_in_time():
+def test_ten_minutes_keep_memory_flat_indices_gapless_and_frames_in_time():
     clock = ManualClock()
     animator = live(clock, lambda steps: 2 * MILLISECOND * steps, fps=24)
     expected, sizes = 0, []
-    for minute in range(60):
+    for minute in range(10):
         heard = [block._replace(start=block.start + minute * 960_000)
                  for block in blocks(60, size=1600)]
         for frame, when in listen(animator, clock, heard):
@@ -182,5 +182,5 @@ def test_an_hour_keeps_memory_flat_indices_gapless_and_frames_in_time():
             assert abs(frame.capture_ns - expected * SECOND // 24) < MILLISECOND
             expected += 1
         sizes.append(len(gc.get_objects()))
-    assert expected >= 3600 * 24 - 6
-    assert max(sizes[10:]) - min(sizes[10:]) < 1000
+    assert expected >= 600 * 24 - 6
+    assert max(sizes[2:]) - min(sizes[2:]) < 1000
