@@ -19,6 +19,10 @@ class MonotonicClock:
         """Return the time in nanoseconds."""
         return self._anchor + time.monotonic_ns()
 
+    def process(self) -> int:
+        """Return the processor time that this process has used, nanoseconds."""
+        return time.process_time_ns()
+
     def sleep_until(self, deadline: int) -> None:
         """Sleep; never returns before `deadline`."""
         while (left := deadline - self.now()) > 0:

@@ -22,7 +22,8 @@ LAYERS = {
     'sources': 4, 'sinks': 4, 'bundle': 4, 'pump': 4,
     'session': 5, 'governor': 5, 'schedule': 5, 'animator': 5, 'presenter': 5, 'lane': 5,
     'compose': 6,
-    'cli': 7, 'bench': 7, 'doctor': 7, 'demo': 7, 'inspection': 7, 'ros': 7, '__main__': 8,
+    'cli': 7, 'bench': 7, 'doctor': 7, 'demo': 7, 'inspection': 7,
+    'subscriber': 7, 'inspection': 7, 'ros': 7, '__main__': 8,
 }
 
 #: Package -> the only places that may import it; numpy may be everywhere.
@@ -33,7 +34,7 @@ HOMES = {
     'soundfile': {'sources.file'},
     'sounddevice': {'sources.microphone'},
     'msgpack': {'wire'},
-    'zmq': {'sinks.zeromq', 'bench'},
+    'zmq': {'sinks.zeromq', 'subscriber'},
     'rosbags': {'sources.recording'},
     'tqdm': {'cli'},
     'matplotlib': {'demo'},

@@ -26,7 +26,7 @@ except OSError as missing:          # pragma: no cover
                               ) from missing
 
 EXPECTED = 'expected WAV, FLAC, Ogg, MP3 or AIFF (ffmpeg -i IN OUT.wav makes one)'
-BLOCKS_PER_SECOND = 50
+BLOCKS_PER_SECOND = 100         # 10 ms, as microphones deliver
 
 
 class FileSource:
@@ -37,7 +37,7 @@ class FileSource:
     """
 
     def __init__(self, path: Path | str, *, block: int = 0, clock: Clock | None = None) -> None:
-        """Open `path`; `block`: samples to yield at a time, 0 for 20 ms. Raises `AudioError`."""
+        """Open `path`; `block`: samples to yield at a time, 0 for 10 ms. Raises `AudioError`."""
         self.path = Path(path)
         self._file = opened(self.path)
         self._lock = threading.Lock()
