@@ -23,7 +23,7 @@ LAYERS = {
     'session': 5, 'governor': 5, 'schedule': 5, 'animator': 5, 'presenter': 5, 'lane': 5,
     'compose': 6,
     'cli': 7, 'bench': 7, 'doctor': 7, 'demo': 7, 'inspection': 7,
-    'subscriber': 7, 'inspection': 7, 'ros': 7, '__main__': 8,
+    'subscriber': 7, 'ros': 7, '__main__': 8,
 }
 
 #: Package -> the only places that may import it; numpy may be everywhere.
