@@ -18,7 +18,7 @@ MILLISECOND: Final = 1_000_000
 SECOND: Final = 1_000_000_000
 
 #: A frame is to be seen this long after it is due: what compute, jitter and the way may take.
-MARGIN: Final = 20 * MILLISECOND
+MARGIN: Final = 30 * MILLISECOND
 #: How much of a block's length that margin covers; longer blocks delay what is due by the rest.
 BLOCK: Final = 10 * MILLISECOND
 #: A source that is later than this stood still; one that is earlier is faster than real time.
