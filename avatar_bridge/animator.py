@@ -138,6 +138,11 @@ class Animator:
         nanoseconds = sum(time for time, _ in spent)
         return nanoseconds * self._engine.sample_rate / SECOND / samples if samples else 0.0
 
+    @property
+    def listening(self) -> bool:
+        """Whether a segment has begun, so that frames may be owed."""
+        return self._heard > 0
+
     def warm_up(self) -> None:
         """Do everything once, in silence: late imports and first runs take a second or two."""
         spec = self._engine.spec
@@ -167,7 +172,9 @@ class Animator:
             self._schedule.restart(self._base)
 
     def fade(self, seconds: Fraction) -> Iterator[Cue]:
-        """Yield the way from the last pose to rest, as a segment of its own."""
+        """Yield the way from the last pose to rest, as a segment of its own, from now on."""
+        if self._schedule.due(self._base) < self._clock.now():
+            self._schedule.forget(self._base, self._clock.now())
         count = math.ceil(seconds * self._engine.spec.fps)
         poses = [self._pose * np.float32(1 - (step + 1) / count) for step in range(count)]
         yield from self._cues([FaceFrame(index, pose, Flags.IDLE)

@@ -20,6 +20,10 @@ class Cut(NamedTuple):
     generation: int
 
 
+class Hush(NamedTuple):
+    """Nothing came for a while."""
+
+
 Heard = tuple[AudioBlock | EndOfSpeech | Event, int]    # and when it came, ns
 
 
@@ -41,10 +45,11 @@ class Lane:
                 self._change.notify_all()
             return not self._ended
 
-    def get(self) -> Heard | Cut | None:
-        """Return the next entry, wait for one; None: there will be no more."""
+    def get(self, patience: float | None = None) -> Heard | Cut | Hush | None:
+        """Return the next entry, wait `patience` seconds for one; None: there will be no more."""
         with self._change:
-            self._change.wait_for(lambda: self._queue or self._ended)
+            if not self._change.wait_for(lambda: self._queue or self._ended, patience):
+                return Hush()
             entry = self._queue.popleft() if self._queue else None
             self._change.notify_all()
             return entry

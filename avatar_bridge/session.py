@@ -22,7 +22,7 @@ from avatar_bridge.clock import MonotonicClock
 from avatar_bridge.errors import AudioError
 from avatar_bridge.frames import AudioBlock, EndOfSpeech, Event, StreamInfo
 from avatar_bridge.governor import Governor, Steady
-from avatar_bridge.lane import Cut, Lane
+from avatar_bridge.lane import Cut, Hush, Lane
 from avatar_bridge.ports import AudioSource, Clock, FrameSink
 from avatar_bridge.presenter import Presenter
 from avatar_bridge.pump import Overflow, Pump
@@ -31,7 +31,8 @@ from avatar_bridge.schedule import SECOND, FixedSchedule, LiveSchedule
 log = logging.getLogger(__name__)
 
 CUT_FADE: Final = Fraction(1, 10)       # seconds to rest after a flush
-LOST_FADE: Final = Fraction(3, 10)      # seconds to rest when the device is gone
+LOST_FADE: Final = Fraction(3, 10)      # seconds to rest when the audio is gone
+PATIENCE: Final = 1.0                   # seconds without audio before a live face comes to rest
 CLOSING: Final = 5.0                    # seconds that a sink may take for its last frames
 WRITING: Final = 60.0                   # the same for a file that gets everything
 
@@ -244,10 +245,12 @@ class Session:
         generation = 0
         try:
             self.notify(Event('start', self.info.stream))
-            while (entry := self._lane.get()) is not None:
+            while (entry := self._lane.get(self._patience())) is not None:
                 if isinstance(entry, Cut):
                     generation = entry.generation
                     self._offer(self._cut(), generation)
+                elif isinstance(entry, Hush):
+                    self._offer(self._rest(), generation)
                 else:
                     self._offer(self._cues(*entry), generation)
             self._offer(self._animator.end_speech(), generation)
@@ -257,6 +260,15 @@ class Session:
         finally:
             self._presenter.finish()
 
+    def _patience(self) -> float | None:
+        live = self.settings.pace is Pace.REAL
+        return PATIENCE if live and self._animator.listening else None
+
+    def _rest(self) -> Iterable[Cue]:
+        """Give what is owed and come to rest: audio may break off in the middle of a word."""
+        yield from self._animator.end_speech()
+        yield from self._animator.fade(LOST_FADE)
+
     def _cues(self, item: AudioBlock | EndOfSpeech | Event, arrival: int) -> Iterable[Cue]:
         if isinstance(item, AudioBlock):
             yield from self._animator.push(item, arrival)
@@ -265,8 +277,7 @@ class Session:
         else:
             yield Cue(0, item)
             if item.name == 'device' and item.detail.startswith('lost'):
-                yield from self._animator.end_speech()
-                yield from self._animator.fade(LOST_FADE)
+                yield from self._rest()
 
     def _cut(self) -> Iterable[Cue]:
         self._animator.cut(*self._presenter.last())

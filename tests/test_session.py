@@ -403,3 +403,25 @@ def test_steps_and_gains_change_while_running():
     session = Session(Script(items), engine, [Collected()], settings=MAX)
     session.run()
     assert (engine.steps, engine.gains) == (5, {'jawOpen': 2.0})
+
+
+def test_audio_that_stops_in_the_middle_of_a_word_leaves_no_open_mouth():
+    sink, done = Collected(), threading.Event()
+    script = Script([*cut(speech(0.3)), lambda: done.wait(10)], MonotonicClock())
+    session = Session(script, LoudnessEngine(), [sink])
+    session.start()
+    while not (sink.frames and sink.frames[-1].frame.flags & Flags.IDLE and not sink.loudness[-1]):
+        assert not session.wait(0.05)
+    done.set()
+    session.close()
+    assert sink.indices == list(range(18 + 18))
+    assert sink.discontinuities == [18]
+    assert sink.times[-1] - sink.times[18] > SECOND // 5
+
+
+def test_a_lost_device_fades_to_rest():
+    items = [*cut(speech(0.3)), Event('device', 'lost: unplugged'), *cut(speech(0.2), start=4800)]
+    sink, _ = live(items)
+    assert sink.indices == list(range(18 + 18 + 12))
+    assert sink.discontinuities == [18, 36]
+    assert sink.loudness[35] == 0.0
