@@ -35,12 +35,15 @@ class Lane:
         self._queue: deque[Heard | Cut] = deque()
         self._change = threading.Condition()
         self._ended = False
+        self._cuts = 0
 
     def put(self, entry: Heard) -> bool:
         """Queue an entry, wait while there is no room; False: the lane has ended."""
         with self._change:
-            self._change.wait_for(lambda: len(self._queue) < CAPACITY or self._ended)
-            if not self._ended:
+            cuts = self._cuts
+            self._change.wait_for(
+                lambda: len(self._queue) < CAPACITY or self._ended or self._cuts != cuts)
+            if not self._ended and self._cuts == cuts:
                 self._queue.append(entry)
                 self._change.notify_all()
             return not self._ended
@@ -55,8 +58,9 @@ class Lane:
             return entry
 
     def replace(self, cut: Cut) -> None:
-        """Put `cut` in the place of everything that waits."""
+        """Put `cut` in the place of everything that waits, here or to get in."""
         with self._change:
+            self._cuts += 1
             self._queue.clear()
             self._queue.append(cut)
             self._change.notify_all()

@@ -186,6 +186,9 @@ class Session:
 
     def flush(self) -> None:
         """Drop the audio that waits and the frames that are not due yet; come to rest."""
+        clear = getattr(self._source, 'clear', None)    # audio that others pushed and still waits
+        if clear is not None:
+            clear()
         self._lane.replace(Cut(self._presenter.cut()))
 
     def mute(self, muted: bool) -> None:

@@ -16,6 +16,7 @@ from avatar_bridge.errors import AudioError, SinkError
 from avatar_bridge.frames import AudioBlock, EndOfSpeech, Event, FaceFrame, Flags
 from avatar_bridge.schedule import MARGIN, SECOND
 from avatar_bridge.session import Pace, Session, SessionSettings
+from avatar_bridge.sources.feed import FeedSource
 from avatar_bridge.timeline import StreamSpec, Timeline
 
 RATE = 16000
@@ -425,3 +426,20 @@ def test_a_lost_device_fades_to_rest():
     assert sink.indices == list(range(18 + 18 + 12))
     assert sink.discontinuities == [18, 36]
     assert sink.loudness[35] == 0.0
+
+
+def test_flush_drops_what_others_pushed_ahead_of_time():
+    sink, feed = Collected(), FeedSource(capacity=60)
+    session = Session(feed, LoudnessEngine(), [sink])
+    session.start()
+    for block in cut(speech(30)):
+        feed.push(block)
+    assert sink.some.wait(5)
+    session.flush()
+    feed.push(AudioBlock(0, speech(0.2), RATE))
+    feed.finish()
+    assert session.wait(10)
+    session.close()
+    assert sink.indices == list(range(len(sink.frames)))
+    assert len(sink.frames) < 150
+    assert len([flag for flag in sink.discontinuities if flag]) == 2

@@ -54,6 +54,12 @@ class FeedSource:
         """Tell the session of something that happened to the audio."""
         self._mark(event)
 
+    def clear(self) -> None:
+        """Drop what waits: somebody interrupted the speech."""
+        with self._change:
+            self._queue.clear()
+            self._waiting = 0.0
+
     def finish(self) -> None:
         """End the stream once all that was pushed has been taken."""
         with self._change:
