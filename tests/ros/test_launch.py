@@ -120,7 +120,7 @@ LAUNCH = f"""
 import launch, sys
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-service = launch.LaunchService()
+service = launch.LaunchService(noninteractive=True)
 service.include_launch_description(IncludeLaunchDescription(
     PythonLaunchDescriptionSource({str(ROOT / 'launch' / 'avatar_bridge.launch.py')!r}),
     launch_arguments=[('namespace', 'stage'), ('avatar', 'bob'), ('autostart', 'false')]))
