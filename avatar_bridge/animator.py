@@ -147,7 +147,7 @@ class Animator:
         """Do everything once, in silence: late imports and first runs take a second or two."""
         spec = self._engine.spec
         size = spec.timeline.first_sample(2 * (spec.hop + spec.lookahead))
-        self._intake.push(AudioBlock(0, np.zeros(4800, np.float32), 48000))
+        self._intake.push(AudioBlock(0, np.zeros((4800, 8), np.float32), 48000))
         self._intake.reset()
         self._engine.push(np.zeros(size, np.float32))
         self._engine.reset()

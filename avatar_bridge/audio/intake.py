@@ -66,8 +66,9 @@ class Intake:
         return rest
 
     def _mono(self, samples: Samples) -> Samples:
-        if samples.ndim == 1:
+        if samples.ndim == 1 and self._channel in ('mix', 0):
             return samples
+        samples = samples.reshape(len(samples), -1)
         if self._channel == 'mix':
             return samples.mean(axis=1, dtype=np.float32)
         if not 0 <= self._channel < samples.shape[1]:
