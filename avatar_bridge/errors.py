@@ -1,7 +1,7 @@
 # Copyright 2026 The avatar_bridge authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What can go wrong, as types; every message says what was expected, what was found, what to do."""
+"""What can go wrong, as types; a message says what was expected, what was found, what to do."""
 
 
 class AvatarBridgeError(Exception):

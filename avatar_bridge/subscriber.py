@@ -20,6 +20,9 @@ import zmq
 
 from avatar_bridge import wire
 from avatar_bridge.clock import MonotonicClock
+from avatar_bridge.rig import INDEX
+
+REPORT = 30             # frames between two lines about how it goes
 
 
 @dataclass
@@ -29,6 +32,13 @@ class Reception:
     latency_ms: float = 0.0                             # the algorithmic one, as meta has it
     faces: list[wire.FaceMessage] = field(default_factory=list)
     arrivals: list[int] = field(default_factory=list)   # ns since the Unix epoch, one a face
+
+    def status(self) -> str:
+        """Return the figures of the newest frame in one line."""
+        face = self.faces[-1]
+        latency = (self.arrivals[-1] - face.capture_ns) / 1e6
+        return (f'{len(self.faces)} frames  latency {latency:.1f} ms  '
+                f'jawOpen {face.weights[INDEX["jawOpen"]]:.2f}')
 
     def store(self, path: Path) -> None:
         """Write indices, times (ns) and weights to an npz file."""
@@ -51,6 +61,8 @@ def receive(url: str) -> Reception:
             arrival = clock.now()
             if not take(reception, topic, payload, arrival):
                 return reception
+            if reception.arrivals and len(reception.arrivals) % REPORT == 0:
+                print(reception.status(), flush=True)
 
 
 def take(reception: Reception, topic: bytes, payload: bytes, arrival: int) -> bool:

@@ -1,0 +1,81 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Store the frames of a node: `python -m avatar_bridge.ros.listener OUT.npz [NODE]`.
+
+It prints `listening` once the node was found, and ends a second after the last frame.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+import sys
+
+from avatar_bridge_msgs.msg import BlendshapeFrame, BlendshapeLayout
+import numpy as np
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import DurabilityPolicy, QoSProfile
+
+from avatar_bridge.clock import MonotonicClock
+from avatar_bridge.ros.convert import SECOND, from_time
+
+
+class Listener:
+    """Subscriptions to one node's frames and layout, and what came."""
+
+    def __init__(self, name: str) -> None:
+        """Subscribe to the node called `name`."""
+        self.frames: list[BlendshapeFrame] = []
+        self.arrivals: list[int] = []
+        self.layout: BlendshapeLayout | None = None
+        self._clock = MonotonicClock()
+        self._node = rclpy.create_node('listener')
+        self._topic = f'{name}/blendshapes'
+        self._node.create_subscription(BlendshapeFrame, self._topic, self._take, 100)
+        self._node.create_subscription(
+            BlendshapeLayout, f'{name}/layout', self._meet,
+            QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self._node)
+
+    def listen(self) -> None:
+        """Receive until a second has passed without a frame."""
+        announced = False
+        while not self.arrivals or self._clock.now() - self.arrivals[-1] < SECOND:
+            self._executor.spin_once(timeout_sec=0.05)
+            if not announced and self.layout and self._node.count_publishers(self._topic):
+                announced = True
+                print('listening', flush=True)
+        self._node.destroy_node()
+
+    def store(self, path: Path) -> None:
+        """Write indices, times (ns) and weights to an npz file."""
+        np.savez(path, latency_ms=1000 * self.layout.latency if self.layout else 0.0,
+                 arrival=np.array(self.arrivals, np.int64),
+                 index=np.array([frame.index for frame in self.frames], np.int64),
+                 capture=np.array([from_time(frame.capture_stamp) for frame in self.frames],
+                                  np.int64),
+                 weights=np.array([frame.weights for frame in self.frames], np.float32))
+
+    def _take(self, frame: BlendshapeFrame) -> None:
+        self.arrivals.append(self._clock.now())
+        self.frames.append(frame)
+
+    def _meet(self, layout: BlendshapeLayout) -> None:
+        self.layout = layout
+
+
+def main(path: str, name: str = '/avatar_bridge') -> int:
+    """Listen and store."""
+    rclpy.init()
+    listener = Listener(name)
+    listener.listen()
+    listener.store(Path(path))
+    rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(*sys.argv[1:]))
