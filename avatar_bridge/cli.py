@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import deque
 from collections.abc import Callable, Sequence
 import logging
 import math
@@ -18,6 +19,7 @@ from typing import Any, Final, NoReturn
 
 from avatar_bridge import __version__
 from avatar_bridge.bundle import load_bundle
+from avatar_bridge.clock import MonotonicClock
 from avatar_bridge.compose import compose, open_bag, sink_for
 from avatar_bridge.config import OPTIONS, Option, SessionConfig, nearest, read_toml
 from avatar_bridge.errors import AvatarBridgeError, UsageError
@@ -31,10 +33,16 @@ EPILOG: Final = 'Options may stand in a TOML file too (--config), under the same
 class Parser(argparse.ArgumentParser):
     """Argparse that names the nearest known option, and says it in one line."""
 
+    def __init__(self, **options: Any) -> None:
+        """Accept whole names only: an abbreviation would hide a mistake."""
+        super().__init__(allow_abbrev=False, **options)
+
     def error(self, message: str) -> NoReturn:
         """Exit with status 2."""
         words = message.removeprefix('unrecognized arguments: ').split()
-        near = nearest(words[0].partition('=')[0], self.known()) if words else ''
+        if message.startswith('argument VERB: invalid choice: '):
+            words = message.removeprefix('argument VERB: invalid choice: ').split(maxsplit=1)
+        near = nearest(words[0].partition('=')[0].strip("'"), self.known()) if words else ''
         self.exit(2, f'avatar-bridge: {message}{near}; see {self.prog} --help\n')
 
     def known(self) -> list[str]:
@@ -211,18 +219,27 @@ class StatusLine:
         """Begin."""
         self._terminal = sys.stderr.isatty()
         self._calls = 0
+        self._clock = MonotonicClock()
+        self._seen: deque[tuple[int, int]] = deque(maxlen=5)    # (ns, frames), two seconds
 
     def show(self, session: Session) -> None:
         """Show where the session stands; called twice a second."""
         self._calls += 1
+        stats = session.stats
+        self._seen.append((self._clock.now(), stats.frames))
+        line = f'{self._rate():4.1f} fps  {status(stats)}'
         if self._terminal:
-            print(f'\r\x1b[K{status(session.stats)}', end='', file=sys.stderr, flush=True)
+            print(f'\r\x1b[K{line}', end='', file=sys.stderr, flush=True)
         elif self._calls % 10 == 0:
-            print(status(session.stats), file=sys.stderr, flush=True)
+            print(line, file=sys.stderr, flush=True)
 
     def close(self, session: Session) -> None:
         """Show the last figures."""
         print(('\r\x1b[K' if self._terminal else '') + status(session.stats), file=sys.stderr)
+
+    def _rate(self) -> float:
+        (began, first), (now, last) = self._seen[0], self._seen[-1]
+        return 1e9 * (last - first) / (now - began) if now > began else 0.0
 
 
 def status(stats: Stats) -> str:
@@ -259,13 +276,14 @@ class ProgressBar:
 
 def watch(session: Session, display: StatusLine | ProgressBar | None) -> None:
     """Run a session and show how it goes; Ctrl-C ends it, a second one at once."""
-    session.start()
     try:
+        session.start()
         while not session.wait(0.5):
             if display:
                 display.show(session)
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, _: os._exit(128 + number))
     session.close()
     if display:
         display.close(session)
