@@ -49,6 +49,7 @@ class Received(NamedTuple):
 
 def main() -> int:
     """Run the demo; return 1 where a frame was lost."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)      # so that nothing is left behind
     OUT.mkdir(exist_ok=True)
     expected = math.ceil(FileSource(SPEECH).duration * FPS)
     with TemporaryDirectory() as folder:

@@ -279,8 +279,6 @@ class Session:
             yield from self._animator.end_speech()
         else:
             yield Cue(0, item)
-            if item.name == 'device' and item.detail.startswith('lost'):
-                yield from self._rest()
 
     def _cut(self) -> Iterable[Cue]:
         self._animator.cut(*self._presenter.last())

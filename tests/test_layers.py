@@ -32,7 +32,7 @@ HOMES = {
     'torch': {'torch_models'},
     'scipy': {'audio.resample'},
     'soundfile': {'sources.file'},
-    'sounddevice': {'sources.microphone'},
+    'sounddevice': {'sources.devices'},
     'msgpack': {'wire'},
     'zmq': {'sinks.zeromq', 'subscriber'},
     'rosbags': {'sources.recording'},

@@ -420,14 +420,6 @@ def test_audio_that_stops_in_the_middle_of_a_word_leaves_no_open_mouth():
     assert sink.times[-1] - sink.times[18] > SECOND // 5
 
 
-def test_a_lost_device_fades_to_rest():
-    items = [*cut(speech(0.3)), Event('device', 'lost: unplugged'), *cut(speech(0.2), start=4800)]
-    sink, _ = live(items)
-    assert sink.indices == list(range(18 + 18 + 12))
-    assert sink.discontinuities == [18, 36]
-    assert sink.loudness[35] == 0.0
-
-
 def test_flush_drops_what_others_pushed_ahead_of_time():
     sink, feed = Collected(), FeedSource(capacity=60)
     session = Session(feed, LoudnessEngine(), [sink])

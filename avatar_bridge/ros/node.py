@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import wraps
 import logging
+import signal
 import sys
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from rclpy.exceptions import (
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import SetBool, Trigger
 
 from avatar_bridge.audio.messages import Format
@@ -286,7 +288,9 @@ class AvatarNode(LifecycleNode):
 def main(arguments: list[str] | None = None) -> int:
     """Run the node until Ctrl-C or shutdown; return the exit status."""
     logging.basicConfig(level=logging.WARNING)
-    rclpy.init(args=arguments)
+    # rclpy's own handlers would end the context while the last frames are on their way to it.
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return run()
     except (KeyboardInterrupt, ExternalShutdownException):
