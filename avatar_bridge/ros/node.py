@@ -42,7 +42,7 @@ from avatar_bridge.ros.clock import RosClock
 from avatar_bridge.ros.convert import level_message
 from avatar_bridge.ros.diagnostics import counters_of, status
 from avatar_bridge.ros.hearing import Hearing
-from avatar_bridge.ros.parameters import Parameters
+from avatar_bridge.ros.parameters import FIXED, Parameters
 from avatar_bridge.ros.sink import RosSink
 from avatar_bridge.session import Session
 from avatar_bridge.sources.feed import FeedSource
@@ -51,6 +51,7 @@ from avatar_bridge.stream.engine import Engine
 NAME: Final = 'avatar_bridge'
 LEVEL_PERIOD: Final = 0.1           # seconds
 DIAGNOSTICS_PERIOD: Final = 1.0
+BACKLOG: Final = 3600               # frames: a minute
 BURST: Final = 120.0               # seconds that a speech synthesiser may send at once
 DONE, REFUSED = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -104,7 +105,9 @@ class AvatarNode(LifecycleNode):
         engine.push(np.zeros(engine.sample_rate, np.float32))
         engine.reset()
         self._engine = engine
-        self._sink = RosSink(self, self._to_ros, depth=self.parameters['depth'])
+        # as fast as possible means that a subscriber may be far behind, and loses nothing
+        depth = max(self.parameters['depth'], BACKLOG if config.pace == 'max' else 0)
+        self._sink = RosSink(self, self._to_ros, depth=depth)
         return super().on_configure(state)
 
     @logged
@@ -253,7 +256,7 @@ class AvatarNode(LifecycleNode):
             return ''
         if self._session is not None:
             return 'cannot change while the node is active; deactivate it first'
-        if self._engine is not None and (option.engine or option.name == 'bundle'):
+        if self._engine is not None and (option.engine or option.name in FIXED):
             return 'cannot change while the node is configured; clean it up first'
         return ''
 
@@ -290,7 +293,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING)
     # rclpy's own handlers would end the context while the last frames are on their way to it.
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):      # a shell's `&` has SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     try:
         return run()
     except (KeyboardInterrupt, ExternalShutdownException):

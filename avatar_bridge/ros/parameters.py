@@ -54,6 +54,9 @@ OWN: Final = (
            highest=1000),
 )
 
+#: Used by configure, beside the engine's options.
+FIXED: Final = ('bundle', 'depth', 'pace')
+
 TYPES: Final = {
     'text': ParameterType.PARAMETER_STRING,
     'integer': ParameterType.PARAMETER_INTEGER,
@@ -140,7 +143,7 @@ def plain(option: Option) -> Any:
 def descriptor(option: Option) -> ParameterDescriptor:
     """Return what `ros2 param describe` shows."""
     when = 'may change at any time' if option.live else 'may change while inactive'
-    if option.engine or option.name in ('bundle', 'depth'):
+    if option.engine or option.name in FIXED:
         when = 'may change while unconfigured'
     unit = f' [{option.unit}]' if option.unit else ''
     described = ParameterDescriptor(

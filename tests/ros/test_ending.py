@@ -1,0 +1,56 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""However the node ends, the last frames are not lost and the exit status is 0."""
+
+from array import array
+from functools import partial
+import signal
+import subprocess
+import sys
+
+from conftest import wait_until
+from controller import Controller
+import numpy as np
+import pytest
+
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
+
+
+def speak(node, seconds):
+    """Send sound to the node at once, without saying that it was the last."""
+    from avatar_bridge_msgs.msg import AudioChunk
+    from rclpy.qos import qos_profile_sensor_data
+
+    publisher = node.create_publisher(AudioChunk, 'audio', qos_profile_sensor_data)
+    wait_until(publisher.get_subscription_count)
+    sound = (np.sin(np.arange(int(16000 * seconds))) * 9000).astype('<i2')
+    publisher.publish(AudioChunk(sample_rate=16000, channels=1, encoding='S16LE',
+                                 data=array('B', sound.tobytes())))
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_the_last_frames_are_published_after_the_signal(node, start, number):
+    from avatar_bridge_msgs.msg import BlendshapeFrame
+
+    program = start('-m', 'avatar_bridge.ros.node', '--ros-args', '-p', 'autostart:=true',
+                    '-p', 'pace:=max', name='node')
+    controller = Controller(node)
+    controller.until(lambda: controller.state() == 'active')
+    frames = controller.collect(BlendshapeFrame, '/avatar_bridge/blendshapes')
+    speak(node, 0.5)
+    controller.until(lambda: len(frames) >= 24)         # the look-ahead still holds 100 ms
+    program.send_signal(number)
+    controller.until(lambda: program.poll() is not None)
+    controller.until(lambda: len(frames) == 30)
+    assert program.returncode == 0, program.log()
+    assert 'Traceback' not in program.log()
+
+
+def test_a_node_started_in_the_background_of_a_script_hears_ctrl_c(node):
+    ignoring = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    program = subprocess.Popen([sys.executable, '-m', 'avatar_bridge.ros.node'],
+                               preexec_fn=ignoring)
+    wait_until(lambda: 'avatar_bridge' in node.get_node_names())
+    program.send_signal(signal.SIGINT)
+    assert program.wait(15) == 0
