@@ -22,6 +22,7 @@ from avatar_bridge.schedule import MILLISECOND, SECOND
 
 CAPACITY: Final = 64            # cues that may wait; whoever is that far ahead of time waits too
 SLICE: Final = 20 * MILLISECOND     # longest sleep before looking whether things changed
+HASTE: Final = 4                # how many times faster late frames go out: a burst drowns sinks
 REMEMBERED: Final = 2048        # frames whose end-to-end latency is remembered
 
 
@@ -45,14 +46,17 @@ class Presenter:
     """
     A bounded queue of cues ordered by the time they are due.
 
-    Sound waits beside it and goes out with the first frame that is due no earlier: nobody sleeps
-    for it, so that a frame which is made meanwhile is not kept waiting.
+    Frames that are late follow each other a little apart. Sound waits beside them and goes out
+    with the first frame that is due no earlier: nobody sleeps for it, so that a frame which is
+    made meanwhile is not kept waiting.
 
     One thread offers, one runs; `cut` may come from any third. `generation` counts the cuts: what
     was made before a cut is not taken any more.
     """
 
-    def __init__(self, receivers: Sequence[Receiver], clock: Clock, latency: Fraction) -> None:
+    def __init__(
+        self, receivers: Sequence[Receiver], clock: Clock, *, latency: Fraction, fps: Fraction,
+    ) -> None:
         """Hand over to `receivers`; `latency` (s) is the algorithmic one."""
         self.frames = 0                 # handed over
         self.late = 0                   # of these, after they should have been seen
@@ -60,6 +64,8 @@ class Presenter:
         self._receivers = receivers
         self._clock = clock
         self._latency = math.floor(latency * SECOND)
+        self._apart = math.floor(SECOND / fps / HASTE)
+        self._last = 0                  # when a frame was handed over
         self._beyond: deque[int] = deque(maxlen=REMEMBERED)
         self._queue: list[tuple[int, int, Cue]] = []
         self._sound: deque[tuple[int, int, Cue]] = deque()
@@ -90,6 +96,7 @@ class Presenter:
             self.generation += 1
             self._queue.clear()
             self._sound.clear()
+            self._last = 0              # a clock that jumped back must not keep frames waiting
             self._change.notify_all()
             return self.generation
 
@@ -125,7 +132,10 @@ class Presenter:
         with self._change:
             self._change.wait_for(lambda: self._queue or self._finished)
             first = self._queue or self._sound
-            return first[0][0] if first else None
+            if not first:
+                return None
+            due = first[0][0]
+            return max(due, self._last + self._apart) if due else due
 
     def _take(self) -> Cue | None:
         """Return the first cue; count a frame in the same breath, so that a cut sees it."""
@@ -157,6 +167,6 @@ class Presenter:
 
     def _measure(self, due: int, frame: TimedFrame) -> None:
         if due:
-            now = self._clock.now()
+            self._last = now = self._clock.now()
             self.late += now > frame.present_ns
             self._beyond.append(now - frame.capture_ns - self._latency)

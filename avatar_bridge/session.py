@@ -103,7 +103,8 @@ class Session:
         self._animator = Animator(
             engine, self._intake, schedule=schedule(engine.spec.fps, engine.latency),
             policy=self._policy, clock=self._clock)
-        self._presenter = Presenter(self._pumps, self._clock, engine.latency)
+        self._presenter = Presenter(
+            self._pumps, self._clock, latency=engine.latency, fps=engine.spec.fps)
         self._lane = Lane()
         self._failure: BaseException | None = None
         self._done = threading.Event()

@@ -45,9 +45,13 @@ def listener(clock):
     return Listener(clock)
 
 
+def made(listeners, clock):
+    return Presenter(listeners, clock, latency=Fraction(1, 10), fps=Fraction(50))
+
+
 @pytest.fixture
 def presenter(listener, clock):
-    return Presenter([listener], clock, Fraction(1, 10))
+    return made([listener], clock)
 
 
 def frame(index, due):
@@ -83,9 +87,17 @@ def test_what_is_due_at_once_keeps_its_order_and_takes_no_time(presenter, listen
 
 def test_late_is_after_it_should_have_been_seen(presenter, clock):
     clock.sleep_until(200 * MILLISECOND)
-    present(presenter, frame(0, 179 * MILLISECOND), frame(1, 181 * MILLISECOND))
+    present(presenter, frame(0, 179 * MILLISECOND), frame(1, 191 * MILLISECOND))
     assert (presenter.frames, presenter.late) == (2, 1)
-    assert presenter.beyond((0, 100)) == pytest.approx([19, 21])
+    assert presenter.beyond((0, 100)) == pytest.approx([14, 21])
+
+
+def test_late_frames_catch_up_without_a_burst(presenter, listener, clock):
+    clock.sleep_until(200 * MILLISECOND)
+    present(presenter, *(frame(index, (20 + 20 * index) * MILLISECOND) for index in range(15)))
+    gaps = np.diff([when for when, _ in listener.got]) // MILLISECOND
+    assert gaps[:11].tolist() == [5] * 11
+    assert set(gaps[12:]) == {20}
 
 
 def test_a_cut_drops_what_waits_and_refuses_what_was_made_before(presenter, listener):
@@ -123,4 +135,4 @@ def test_what_a_receiver_raises_ends_it(clock):
             raise SinkError(f'frame {frame.frame.index}')
 
     with pytest.raises(SinkError, match='frame 0'):
-        present(Presenter([Broken(clock)], clock, Fraction(1, 10)), frame(0, 0))
+        present(made([Broken(clock)], clock), frame(0, 0))
