@@ -4,7 +4,8 @@
 """
 Store the frames of a node: `python -m avatar_bridge.ros.listener OUT.npz [NODE]`.
 
-It prints `listening` once the node was found, and ends a second after the last frame.
+It prints `listening` once the node knows that somebody listens, and ends a second after the last
+frame.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 import sys
 
 from avatar_bridge_msgs.msg import BlendshapeFrame, BlendshapeLayout
+from diagnostic_msgs.msg import DiagnosticArray
 import numpy as np
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -30,10 +32,11 @@ class Listener:
         self.frames: list[BlendshapeFrame] = []
         self.arrivals: list[int] = []
         self.layout: BlendshapeLayout | None = None
+        self.known = False          # the node knows of us: from now on no frame is lost
         self._clock = MonotonicClock()
         self._node = rclpy.create_node('listener')
-        self._topic = f'{name}/blendshapes'
-        self._node.create_subscription(BlendshapeFrame, self._topic, self._take, 100)
+        self._node.create_subscription(BlendshapeFrame, f'{name}/blendshapes', self._take, 100)
+        self._node.create_subscription(DiagnosticArray, '/diagnostics', self._look, 10)
         self._node.create_subscription(
             BlendshapeLayout, f'{name}/layout', self._meet,
             QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL))
@@ -45,7 +48,7 @@ class Listener:
         announced = False
         while not self.arrivals or self._clock.now() - self.arrivals[-1] < SECOND:
             self._executor.spin_once(timeout_sec=0.05)
-            if not announced and self.layout and self._node.count_publishers(self._topic):
+            if not announced and self.layout and self.known:
                 announced = True
                 print('listening', flush=True)
         self._node.destroy_node()
@@ -57,6 +60,11 @@ class Listener:
                  index=np.array([frame.index for frame in self.frames], np.int64),
                  capture=np.array([from_time(frame.capture_stamp) for frame in self.frames],
                                   np.int64),
+                 present=np.array([from_time(frame.header.stamp) for frame in self.frames],
+                                  np.int64),
+                 flags=[frame.flags for frame in self.frames],
+                 avatar=[frame.header.frame_id for frame in self.frames],
+                 names=list(self.layout.names) if self.layout else [],
                  weights=np.array([frame.weights for frame in self.frames], np.float32))
 
     def _take(self, frame: BlendshapeFrame) -> None:
@@ -65,6 +73,11 @@ class Listener:
 
     def _meet(self, layout: BlendshapeLayout) -> None:
         self.layout = layout
+
+    def _look(self, diagnostics: DiagnosticArray) -> None:
+        counters = {pair.key: pair.value for status in diagnostics.status
+                    for pair in status.values}
+        self.known = self.known or counters.get('subscribers', '0') != '0'
 
 
 def main(path: str, name: str = '/avatar_bridge') -> int:

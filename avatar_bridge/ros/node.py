@@ -278,6 +278,7 @@ class AvatarNode(LifecycleNode):
             problem=self.problem or ('' if hearing is None else hearing.problem),
             messages=0 if hearing is None else hearing.messages,
             refused=0 if hearing is None else hearing.refused,
+            subscribers=0 if self._sink is None else self._sink.subscribers,
             missed=0 if self._feed is None else self._feed.dropped)
         state = self._state_machine.current_state[1]
         message = DiagnosticArray()

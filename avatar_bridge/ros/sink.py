@@ -66,6 +66,11 @@ class RosSink:
     def close(self) -> None:
         """Do nothing: the publishers are the node's."""
 
+    @property
+    def subscribers(self) -> int:
+        """How many the frames reach by now; what was sent before is lost to them."""
+        return int(self._frames.get_subscription_count())
+
     def destroy(self) -> None:
         """Take the topics away."""
         for publisher in (self._frames, self._layout, self._speaking, self._audio):

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Speak a file on the topic `audio`, in real time: `python -m avatar_bridge.ros.speaker FILE`.
+Speak a file on the topic `audio`, in real time.
+
+`python -m avatar_bridge.ros.speaker FILE [BLOCK]`, a block is so many samples in a message.
 
 It waits for a listener, and the last chunk says that it is the last.
 """
@@ -39,8 +41,8 @@ def chunks(source: FileSource) -> Iterator[AudioChunk]:
             yield chunk
 
 
-def main(path: str) -> int:
-    """Speak and leave once everything is on its way."""
+def main(path: str, block: str = '320') -> int:
+    """Speak in blocks of so many samples and leave once everything is on its way."""
     clock = MonotonicClock()
     rclpy.init()
     node = rclpy.create_node('speaker')
@@ -49,7 +51,7 @@ def main(path: str) -> int:
     publisher = node.create_publisher(AudioChunk, 'audio', qos_profile_sensor_data)
     while not publisher.get_subscription_count():
         executor.spin_once(timeout_sec=0.05)
-    for chunk in chunks(FileSource(path, clock=clock)):
+    for chunk in chunks(FileSource(path, block=int(block), clock=clock)):
         publisher.publish(chunk)
     clock.sleep_until(clock.now() + SECOND // 2)
     node.destroy_node()
@@ -58,4 +60,4 @@ def main(path: str) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

@@ -62,12 +62,12 @@ def expected_weights(speech):
     ('ros_drivers', 'data_stamped'), ('mgonzs13', 'stamped'),
 ])
 def test_both_are_found_and_give_the_same_face(
-    installed, request, node, start, speech, tmp_path, dialect, kind,
+    installed, request, start, speech, tmp_path, dialect, kind,
 ):
     installed(dialect)
     program = request.getfixturevalue('node_program')
-    listener = start(HERE / 'listener.py', tmp_path / 'heard.npz', name='listener')
-    wait_until(lambda: node.count_subscribers('/avatar_bridge/blendshapes'))
+    listener = start('-m', 'avatar_bridge.ros.listener', tmp_path / 'heard.npz', name='listener')
+    wait_until(lambda: 'listening' in listener.log())
     speaker = start(HERE / 'foreign_speaker.py', kind, speech, SECONDS, name='speaker')
     assert speaker.wait(20) == 0, speaker.log()
     assert listener.wait(20) == 0, listener.log() + program.log()
