@@ -71,6 +71,7 @@ class Stats:
     clipped: int = 0
     gaps: int = 0                       # samples that never came
     xruns: int = 0                      # times that the device lost audio
+    missed: int = 0                     # samples that nobody took in time
     muted: bool = False
     dropped: Mapping[str, int] = field(default_factory=dict)    # frames lost by each sink
     restarts: Mapping[str, int] = field(default_factory=dict)   # times that each sink failed
@@ -227,6 +228,7 @@ class Session:
             rtf=self._animator.rtf, latency_p50=p50, latency_p99=p99, level=self._intake.level,
             nonfinite=self._intake.nonfinite, clipped=self._intake.clipped,
             gaps=self._intake.gaps, xruns=getattr(self._source, 'xruns', 0),
+            missed=getattr(self._source, 'dropped', 0),
             muted=self._animator.muted,
             dropped={name: sink.dropped for name, sink in sinks.items()},
             restarts={name: sink.restarts for name, sink in sinks.items()},
