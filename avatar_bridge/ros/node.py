@@ -102,7 +102,7 @@ class AvatarNode(LifecycleNode):
         self.problem = ''
         config = self.parameters.config()
         engine = Engine(load_bundle(config.bundle), config.engine)
-        engine.push(np.zeros(engine.sample_rate, np.float32))
+        engine.push(np.zeros(engine.sample_rate // 2, np.float32))
         engine.reset()
         self._engine = engine
         # as fast as possible means that a subscriber may be far behind, and loses nothing
