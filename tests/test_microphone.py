@@ -199,11 +199,11 @@ def test_what_is_played_is_heard(pulse, tmp_path):  # noqa: F811
 
 @pytest.mark.slow
 def test_a_microphone_that_is_pulled_out_and_put_back_is_heard_again(pulse, tmp_path):  # noqa: F811
-    process = listener(pulse, tmp_path / 'heard.npz', 10)
+    process = listener(pulse, tmp_path / 'heard.npz', 13)
     until(process, 'ready')
     pulse.kill()
     assert 'was lost' in until(process, 'lost')[-1]
-    assert 'found no audio input' in until(process, 'no audio')[-1]
+    until(process, 'trying again')
     time.sleep(0.5)
     pulse.start()
     until(process, 'listening to')

@@ -25,6 +25,7 @@ LOST = 1_000_000_000            # ns without samples after which a device counts
 PATIENCE = 0.25                 # seconds between looks at whether samples still come
 STUCK = 8_000_000_000           # ns inside one call of the audio system
 MOST_STUCK = 3
+CLOSING = 1.0                   # seconds that a lost device may take to close
 SLOW_START = 6_000_000_000      # the same before its first samples (PulseAudio: up to 2 s)
 
 
@@ -117,7 +118,7 @@ class Microphone:
             else:
                 pause = FIRST_PAUSE
                 self._watch(opened)
-                self._close(opened)
+                leave(opened)
             if not self._is_keeper():
                 return
             self._away.set()
@@ -145,13 +146,6 @@ class Microphone:
             self._tell(f'listening to {device.name} ({device.sample_rate} Hz, '
                        f'{opened.channels} channels)')
         return opened
-
-    def _close(self, opened: Opened) -> None:
-        if self._is_keeper():
-            self._busy_since = self._clock.now()
-        opened.close()
-        if self._is_keeper():
-            self._busy_since = None
 
     def _watch(self, opened: Opened) -> None:
         """Return when the device is lost."""
@@ -230,6 +224,13 @@ class Axis:
         self._start += len(samples)
         self._until = capture_ns + len(samples) * 1_000_000_000 // self._sample_rate
         return block
+
+
+def leave(opened: Opened) -> None:
+    """Close a device, or leave it behind: drivers of what is gone may never come back."""
+    closing = threading.Thread(target=opened.close, name='microphone closing', daemon=True)
+    closing.start()
+    closing.join(CLOSING)
 
 
 def devices() -> list[InputDevice]:
