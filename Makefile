@@ -107,7 +107,7 @@ $(stamps)/environment:
 	@mkdir -p $(stamps) && touch $@
 
 $(stamps)/constraints.txt: constraints.txt $(stamps)/environment
-	@$(python) -c 'import numpy; print(f"numpy=={max(numpy.__version__, "1.26.4")}")' > $@
+	@$(python) -c 'import numpy as n; print("numpy==" + max(n.__version__, "1.26.4"))' > $@
 	@grep -v '^numpy==' constraints.txt >> $@
 
 $(stamps)/packages: $(stamps)/environment $(constraints) setup.py
