@@ -80,8 +80,8 @@ def with_ros(folder: Path) -> list[Received]:
         until_listening(subscriber)
         print('node, ROS subscriber and ZeroMQ subscriber are up; speaking', flush=True)
         speaker = stack.enter_context(process('ros.speaker', SPEECH))
-        show(subscriber, listener)
-        finish(speaker)
+        show(subscriber, speaker)       # the listener would wait for a speaker that failed
+        finish(listener)
         node.send_signal(signal.SIGINT)
         finish(node)
         finish(subscriber)
@@ -149,7 +149,7 @@ def summary(path: Received, expected: int) -> int:
     """Print what came over one path; return how many frames are missing or were repeated."""
     index = path.stored['index']
     lost = len(set(range(expected)) ^ set(index.tolist())) + len(index) - len(set(index.tolist()))
-    p50, p99 = np.percentile(latencies(path.stored), [50, 99])
+    p50, p99 = np.percentile(latencies(path.stored), [50, 99]) if len(index) else (0.0, 0.0)
     latency = float(path.stored['latency_ms'])
     print(f'{path.name:10}{len(index)} of {expected} frames, {lost} lost; latency p50 '
           f'{latency + p50:.1f} ms, p99 {latency + p99:.1f} ms ({latency:.0f} ms algorithmic)')
@@ -181,8 +181,8 @@ def draw(stored: Any, path: Path) -> None:
             if 5 * row <= start < 5 * row + 5:
                 axis.text((start + end) / 2, 0.62, phone, ha='center', fontsize=8)
         axis.set(xlim=(5 * row, 5 * row + 5), ylim=(-0.6, 0.7), ylabel='weight')
-    axes[0].legend(loc='lower right', ncols=len(CURVES), fontsize=8)
-    axes[-1].set_xlabel('seconds; p, b and m are shaded')
+    np.atleast_1d(axes)[0].legend(loc='lower right', ncols=len(CURVES), fontsize=8)
+    np.atleast_1d(axes)[-1].set_xlabel('seconds; p, b and m are shaded')
     figure.savefig(path, dpi=100)
 
 
