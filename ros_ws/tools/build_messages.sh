@@ -18,6 +18,7 @@ needs() {
 }
 
 c++ --version > /dev/null 2>&1 || needs 'a C++ compiler' g++
+cmake --version > /dev/null 2>&1 || needs CMake cmake
 include=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
 [ -f "$include/Python.h" ] || needs "Python's headers" python3-dev
 
