@@ -183,7 +183,7 @@ def best_fit(heard, played):
 def test_what_is_played_is_heard(pulse, tmp_path):  # noqa: F811
     speech, rate = soundfile.read(SPEECH, dtype='float32', frames=96000)
     process = listener(pulse, tmp_path / 'heard.npz', 9)
-    assert 'listening to' in until(process, 'ready')[0]
+    assert until(process, 'ready')[0].startswith('listening: default')
     pulse.play(speech, rate)
     told = json.loads(process.communicate(timeout=30)[0].splitlines()[-1])
     arrays = np.load(tmp_path / 'heard.npz')
@@ -202,11 +202,11 @@ def test_a_microphone_that_is_pulled_out_and_put_back_is_heard_again(pulse, tmp_
     process = listener(pulse, tmp_path / 'heard.npz', 13)
     until(process, 'ready')
     pulse.kill()
-    assert 'was lost' in until(process, 'lost')[-1]
+    assert until(process, 'lost')[-1].startswith('lost: default')
     until(process, 'trying again')
     time.sleep(0.5)
     pulse.start()
-    until(process, 'listening to')
+    until(process, 'back: ')
     time.sleep(0.5)
     pulse.play(np.float32(0.5 * np.sin(np.arange(48000 * 20) * 0.05)), 48000)
     told = json.loads(process.communicate(timeout=30)[0].splitlines()[-1])

@@ -26,7 +26,7 @@ except OSError as missing:          # pragma: no cover
                               ) from missing
 
 EXPECTED = 'expected WAV, FLAC, Ogg, MP3 or AIFF (ffmpeg -i IN OUT.wav makes one)'
-BLOCKS_PER_SECOND = 100         # 10 ms, as microphones deliver
+PACED, UNPACED = 100, 10       # blocks a second: no hop waits for half a block; few calls
 
 
 class FileSource:
@@ -37,7 +37,7 @@ class FileSource:
     """
 
     def __init__(self, path: Path | str, *, block: int = 0, clock: Clock | None = None) -> None:
-        """Open `path`; `block`: samples to yield at a time, 0 for 10 ms. Raises `AudioError`."""
+        """Open `path`; `block`: samples to yield at a time. Raises `AudioError`."""
         self.path = Path(path)
         self._file = opened(self.path)
         self._lock = threading.Lock()
@@ -45,7 +45,7 @@ class FileSource:
         self._clock = clock
         self.sample_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
-        self._block = block or max(1, self.sample_rate // BLOCKS_PER_SECOND)
+        self._block = block or max(1, self.sample_rate // (PACED if clock else UNPACED))
         self._promised: int = self._file.frames
         self._failed = False
 

@@ -104,7 +104,7 @@ class Microphone:
         if since is not None and self._clock.now() - since > STUCK and self.stuck < MOST_STUCK:
             self.stuck += 1
             self._away.set()
-            self._tell('the audio system does not answer; trying again')
+            self._tell('lost: the audio system does not answer; trying again')
             self._begin_keeping()
 
     def _keep(self) -> None:
@@ -114,7 +114,7 @@ class Microphone:
             try:
                 opened = self._open()
             except AudioError as error:
-                self._tell(f'{error}; trying again')
+                self._tell(f'lost: {error}; trying again')
             else:
                 pause = FIRST_PAUSE
                 self._watch(opened)
@@ -143,7 +143,8 @@ class Microphone:
         if self._is_keeper():
             self._busy_since = None
             self.openings += 1
-            self._tell(f'listening to {device.name} ({device.sample_rate} Hz, '
+            news = 'back' if self.openings > 1 else 'listening'
+            self._tell(f'{news}: {device.name} ({device.sample_rate} Hz, '
                        f'{opened.channels} channels)')
         return opened
 
@@ -154,7 +155,7 @@ class Microphone:
             if self._intray.quiet_for() > patience:
                 break
         if self._is_keeper():
-            self._tell(f'{opened.name} was lost; looking for it')
+            self._tell(f'lost: {opened.name}; looking for it')
 
     def _is_keeper(self) -> bool:
         """Whether this thread shall go on; one that was given up on must touch nothing."""
