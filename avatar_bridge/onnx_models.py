@@ -21,6 +21,7 @@ from avatar_bridge.timeline import StreamSpec
 
 TOKEN: Final = 2 * mel.STRIDE   # samples between tokens
 MEMORY: Final = 0.5             # seconds of tokens kept before a window's first frame
+LEAD: Final = 0.01             # seconds that a pose is ahead of its frame; the shaper takes it back
 UNSEEN: Final = -1e4            # attention bias of what must not be seen or heard
 
 
@@ -110,7 +111,7 @@ class OnnxDenoiser:
         oldest -= audio.first_frame / spec.fps
         token_times = float(oldest) + np.arange(heard.shape[2]) * (TOKEN / mel.SAMPLE_RATE)
         fps = float(spec.fps)
-        rows = {'times': frames / fps, 'blocks': blocks, 'horizons': ends / fps,
+        rows = {'times': frames / fps + LEAD, 'blocks': blocks, 'horizons': ends / fps,
                 'token_times': token_times}
         return Heard(heard, *self._align.run(['motion', 'audio'], {
             name: row.astype(np.float32)[None] for name, row in rows.items()}))

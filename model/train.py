@@ -36,6 +36,7 @@ class TrainConfig:
 
     corpus: str = 'runs/corpus'
     out: str = 'runs/live'
+    start_from: str = ''                # folder of a run whose averaged parameters to begin with
     steps: int = 4000
     learning_rate: float = 6e-4
     warm_up: int = 200
@@ -79,7 +80,13 @@ def start(config: TrainConfig, corpus: Corpus, device: str) -> Run:
     run = Run(network, deepcopy(network).requires_grad_(False), optimiser,
               mean.to(device), deviation.to(device))
     path = Path(config.out) / 'checkpoint.pt'
-    if path.exists():
+    if config.start_from and not path.exists():
+        saved = torch.load(Path(config.start_from) / 'checkpoint.pt', map_location=device,
+                           weights_only=True)
+        run.network.load_state_dict(saved['average'])
+        run.average.load_state_dict(saved['average'])
+        run.mean, run.deviation = saved['mean'].to(device), saved['deviation'].to(device)
+    elif path.exists():
         saved = torch.load(path, map_location=device, weights_only=True)
         run.network.load_state_dict(saved['network'])
         run.average.load_state_dict(saved['average'])

@@ -20,7 +20,7 @@ def test_defaults_are_those_of_the_contract():
     config = SessionConfig()
     assert (config.source, config.bundle, config.pace, config.avatar) == (
         'mic', 'live', 'real', 'default')
-    assert config.engine == EngineConfig(profile='live', fps=Fraction(60), steps=2, seed=0)
+    assert config.engine == EngineConfig(profile='live', fps=Fraction(60), steps=1, seed=0)
 
 
 @pytest.mark.parametrize(('key', 'value', 'field', 'expected'), [
