@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import json
+import math
 import os
 from pathlib import Path
 import resource
@@ -18,24 +19,28 @@ import subprocess
 import sys
 from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
+import wave
 
 import numpy as np
 
 from avatar_bridge.audio.intake import Intake
 from avatar_bridge.bundle import load_bundle
 from avatar_bridge.clock import MonotonicClock
-from avatar_bridge.config import PROFILES, EngineConfig
+from avatar_bridge.config import FPS, PROFILES, EngineConfig
 from avatar_bridge.frames import AudioBlock, Samples
 from avatar_bridge.stream.engine import Engine
 
 SPEECH: Final = Path(__file__).parent / 'assets' / 'speech.flac'
 PROGRAM: Final = (sys.executable, '-m', 'avatar_bridge')
+SAMPLE_RATE: Final = 16000
 REPEATS: Final = 3              # of figures that one run cannot give
 IMPORT: Final = """
 import sys, time
 began = time.perf_counter()
 import avatar_bridge
-print(time.perf_counter() - began, 'torch' in sys.modules)
+alone = time.perf_counter() - began
+from avatar_bridge import Engine, Session, load_bundle
+print(alone, time.perf_counter() - began, 'torch' in sys.modules)
 """
 
 
@@ -45,48 +50,86 @@ class Figure(NamedTuple):
     name: str
     value: float
     unit: str
-    promise: float
+    promise: float | None = None    # none: it explains another figure
 
     @property
-    def is_met(self) -> bool:
-        """Whether the promise was kept."""
-        return self.value <= self.promise
+    def is_met(self) -> bool | None:
+        """Whether the promise was kept, if there is one."""
+        return None if self.promise is None else self.value <= self.promise
+
+    def line(self) -> str:
+        """Return the figure as a line of the table."""
+        verdict = '' if self.promise is None else (
+            f'promised {self.promise:g}  {"met" if self.is_met else "MISSED"}')
+        return f'{self.name:58}{self.value:9.2f} {self.unit:5} {verdict}'.rstrip()
+
+
+class Live(NamedTuple):
+    """What a run in real time showed."""
+
+    index: Any                      # of each frame that the subscriber received
+    beyond: Any                     # latency of each beyond the algorithmic one, ms
+    latency_ms: float               # the algorithmic one
+    memory: list[float]             # MB, four times a second
 
 
 def report(*, as_json: bool) -> int:
     """Measure and print; return 0, also where a promise was missed: it is said."""
+    load = os.getloadavg()[0]
     figures = list(measure())
     latencies = {name: float(Engine(load_bundle(), EngineConfig(profile=name)).latency) * 1000
                  for name in PROFILES}
     if as_json:
         print(json.dumps({'figures': [{**figure._asdict(), 'met': figure.is_met}
                                       for figure in figures],
-                          'algorithmic_latency_ms': latencies}, indent=1))
+                          'algorithmic_latency_ms': latencies, 'load_before': load,
+                          'cores': os.cpu_count()}, indent=1))
         return 0
     for figure in figures:
-        print(f'{figure.name:58}{figure.value:9.2f} {figure.unit:5} promised {figure.promise:g}'
-              f'  {"met" if figure.is_met else "MISSED"}')
+        print(figure.line())
     for name, latency in latencies.items():
         print(f'algorithmic latency, {name:37}{latency:9.0f} ms')
+    print(f'load average before: {load:.1f} on {os.cpu_count()} cores')
     return 0
 
 
 def measure() -> Iterator[Figure]:
     """Yield every figure that needs no GPU."""
-    beyond, memory, growth = live_run()
-    yield Figure('end to end beyond the algorithmic latency, p50',
-                 float(np.percentile(beyond, 50)), 'ms', 8.0)
-    yield Figure('end to end beyond the algorithmic latency, p99',
-                 float(np.percentile(beyond, 99)), 'ms', 20.0)
     samples = speech()
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / 'speech.wav'
+        write_wav(copy, samples)
+        shipped, aligned = live_run(SPEECH), live_run(copy)
+    yield from end_to_end(shipped, math.ceil(FPS * len(samples) / SAMPLE_RATE))
+    # A hop is five whole blocks of such a file, so that no frame waits for the block behind it.
+    for percent in (50, 99):
+        yield Figure(f'  of the same speech at 16 kHz, p{percent}',
+                     float(np.percentile(aligned.beyond, percent)), 'ms')
     yield Figure('compute per second of audio, one core (goal 0.10)', rtf(samples), 's', 0.25)
-    yield Figure('first frame after the first sample',
-                 min(first_frame(samples) for _ in range(REPEATS)), 'ms', 150.0)
-    yield Figure('memory of the process', memory, 'MB', 350.0)
-    yield Figure('growth of memory in the second half of the run', growth, 'MB', 2.0)
-    seconds, torch = import_time()
-    yield Figure('import of avatar_bridge', seconds, 's', 0.3)
+    half = len(shipped.memory) // 2
+    yield Figure('memory of the process', max(shipped.memory), 'MB', 350.0)
+    yield Figure('growth of memory in the second half of the run',
+                 shipped.memory[-1] - shipped.memory[half], 'MB', 2.0)
+    alone, whole, torch = import_time()
+    yield Figure('import of avatar_bridge', alone, 's', 0.3)
+    yield Figure('  with Engine, Session and load_bundle', whole, 's')
     yield Figure('torch imported with it', float(torch), '', 0.0)
+
+
+def end_to_end(live: Live, expected: int) -> Iterator[Figure]:
+    """Yield latencies: of all frames, and of those that must wait for their last sample."""
+    firsts = live.beyond[live.index % Engine(load_bundle()).spec.hop == 0]
+    for percent, promise in ((50, 8.0), (99, 20.0)):
+        yield Figure(f'end to end beyond the algorithmic latency, p{percent}',
+                     float(np.percentile(live.beyond, percent)), 'ms', promise)
+    for percent in (50, 99):
+        yield Figure(f'  of the first frames of hops, p{percent}',
+                     float(np.percentile(firsts, percent)), 'ms')
+    yield Figure(f'frames of {expected} that the subscriber missed',
+                 expected - len(live.index), '', 0.0)
+    if live.index[0] == 0:
+        yield Figure('first frame after the first sample',
+                     float(live.beyond[0]) + live.latency_ms, 'ms', 150.0)
 
 
 def speech() -> Samples:
@@ -99,27 +142,30 @@ def speech() -> Samples:
     return np.concatenate([*pieces, intake.flush()])
 
 
-def live_run() -> tuple[Any, float, float]:
-    """
-    Run the bundled speech in real time into a ZeroMQ subscriber in another process.
-
-    :returns: latency of each frame beyond the algorithmic one (ms), peak memory (MB), growth (MB)
-    """
+def live_run(path: Path) -> Live:
+    """Run a file in real time into a ZeroMQ subscriber in another process."""
     from avatar_bridge.subscriber import latencies
 
     with TemporaryDirectory() as folder:
         url, out = f'ipc://{folder}/bench.ipc', Path(folder) / 'received.npz'
         with subprocess.Popen([sys.executable, '-m', 'avatar_bridge.subscriber', url, str(out)],
                               stdout=subprocess.DEVNULL) as subscriber:
-            run = subprocess.Popen([*PROGRAM, 'run', '--source', str(SPEECH), '--sink',
+            run = subprocess.Popen([*PROGRAM, 'run', '--source', str(path), '--sink',
                                     f'zmq={url}', '--quiet'])
             memory = watched_memory(run)
             if run.returncode or subscriber.wait(20):
                 raise RuntimeError('the measured run failed')
         with np.load(out) as stored:
-            beyond = latencies(stored)
-    half = len(memory) // 2
-    return beyond, max(memory), max(0.0, memory[-1] - memory[half]) if memory else 0.0
+            return Live(stored['index'], latencies(stored), float(stored['latency_ms']), memory)
+
+
+def write_wav(path: Path, samples: Samples) -> None:
+    """Write 16 kHz mono, 16 bit."""
+    with wave.open(str(path), 'wb') as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(np.clip(np.rint(samples * 32767), -32768, 32767).astype('<i2').tobytes())
 
 
 def watched_memory(run: subprocess.Popen[bytes]) -> list[float]:
@@ -139,33 +185,23 @@ def watched_memory(run: subprocess.Popen[bytes]) -> list[float]:
 
 
 def rtf(samples: Samples) -> float:
-    """Return CPU time for each second of audio, `live` at 60 fps, one thread."""
+    """Return CPU time for each second of audio, `live` at 60 fps, one thread: the median run."""
     engine, clock = Engine(load_bundle()), MonotonicClock()
-    engine.push(samples[:16000])
-    best = float('inf')
+    engine.push(samples[:SAMPLE_RATE])
+    spent = []
     for _ in range(REPEATS):
         engine.reset()
         began = clock.process()
         for start in range(0, len(samples), 320):
             engine.push(samples[start:start + 320])
-        best = min(best, (clock.process() - began) * 16000 / len(samples) / 1e9)
-    return best
+        spent.append((clock.process() - began) * SAMPLE_RATE / len(samples) / 1e9)
+    return float(np.median(spent))
 
 
-def first_frame(samples: Samples) -> float:
-    """Return milliseconds from the first sample to the first frame of a loaded engine."""
-    engine, clock = Engine(load_bundle()), MonotonicClock()
-    began, heard = clock.now(), 0
-    while True:
-        heard += 160
-        clock.sleep_until(began + heard * 1_000_000_000 // 16000)
-        if engine.push(samples[heard - 160:heard]):
-            return (clock.now() - began) / 1e6
-
-
-def import_time() -> tuple[float, bool]:
-    """Return the shortest import of a few fresh interpreters, and whether it brought torch."""
+def import_time() -> tuple[float, float, bool]:
+    """Return seconds for the package, for its public names too, and whether torch came along."""
     answers = [subprocess.run([sys.executable, '-c', IMPORT], capture_output=True, text=True,
                               check=True).stdout.split() for _ in range(REPEATS)]
-    return min(float(seconds) for seconds, _ in answers), any(
-        torch == 'True' for _, torch in answers)
+    alone, whole = (float(np.median([float(answer[column]) for answer in answers]))
+                    for column in (0, 1))
+    return alone, whole, any(answer[2] == 'True' for answer in answers)
