@@ -68,7 +68,7 @@ class Pulse:
         """Plug the microphone in."""
         self._server = subprocess.Popen(
             ['pulseaudio', '-n', '-F', str(self._folder / 'pulse.conf'), '--daemonize=no',
-             '--exit-idle-time=-1', '--use-pid-file=no'],
+             '--exit-idle-time=-1', '--use-pid-file=no', '--resample-method=speex-float-10'],
             env=self.environment, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
         while subprocess.run(['pactl', 'info'], env=self.environment, check=False,
