@@ -11,24 +11,25 @@ Validation clips of GRID and two whole Kokoro voices are marked and never drawn 
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 import json
 from pathlib import Path
-import sys
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
 import soundfile
 from tqdm import tqdm
 
 from avatar_bridge.rig import INDEX
 from model.grid import GridClip, GridCorpus
 from model.metrics import LIP_GAP
-from model.phones import Phone, from_kokoro, from_words
+from model.phones import Phone, from_kokoro, from_words, settle
 from model.teacher import RATE, animate, gesture, loudness, sounding, speaking
 
 #: Seconds that Kokoro's declared phone starts lag the sound. Over 200 clips: 35 ms against the
@@ -105,7 +106,8 @@ def load_corpus(folder: str | Path) -> Corpus:
 def kokoro_clip(row: dict[str, object], folder: Path) -> Clip:
     """Return a Kokoro clip, animated."""
     samples = read(folder / f'{row["id"]}.opus')
-    phones = from_kokoro(row['phones'], shift=KOKORO_LATE)        # type: ignore[arg-type]
+    late = from_kokoro(row['phones'], shift=KOKORO_LATE)          # type: ignore[arg-type]
+    phones = settle(late, samples)
     return Clip(as_int16(samples), animate(phones, loudness(samples)).astype(np.float16))
 
 
@@ -127,16 +129,23 @@ def follow_gap(curves: NDArray[np.float64], phones: list[Phone], gap: NDArray[np
     Where the words have a bilabial and the tracked lips are shut, the jaw stays the teacher's.
     """
     times = np.arange(len(curves)) / RATE
-    wanted = np.interp(times, np.arange(len(gap)) / 25.0, gap)
-    seal = gesture(phones, times, 'bilabial') * (wanted < 0.03)
+    labelled = np.arange(len(gap)) / 25.0
+    wanted = PchipInterpolator(labelled, gap)(np.minimum(times, labelled[-1]))
+    seal = gesture(phones, times, 'bilabial') * _below(wanted, 0.015, 0.045)
     jaw, close = INDEX['jawOpen'], INDEX['mouthClose']
     shut = np.clip(curves[:, close] / np.maximum(curves[:, jaw], 1e-3), 0, 1)
     others = curves @ LIP_GAP - curves[:, jaw] * LIP_GAP[jaw] - curves[:, close] * LIP_GAP[close]
     opened = np.clip((wanted - others) / LIP_GAP[jaw], 0, 1)
     followed = curves.copy()
     followed[:, jaw] = seal * curves[:, jaw] + (1 - seal) * opened
-    followed[:, close] = followed[:, jaw] * np.maximum(seal, shut * (wanted < 0.015))
+    followed[:, close] = followed[:, jaw] * np.maximum(seal, shut * _below(wanted, 0.0, 0.03))
     return followed
+
+
+def _below(curve: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+    """Return 1 below `low`, 0 above `high`, and a smooth fall between them."""
+    rest = np.clip((high - curve) / (high - low), 0, 1)
+    return rest * rest * (3 - 2 * rest)
 
 
 def read(path: Path) -> NDArray[np.float32]:
@@ -185,5 +194,17 @@ def append(label: tuple[str, ...], clip: Clip, files: tuple[object, object]) -> 
     return Entry(*label, first_sample, len(clip.samples), first_frame, len(clip.curves))
 
 
+def main() -> None:
+    """Build a cache; one that exists is left alone, a training may be reading it."""
+    command = argparse.ArgumentParser('python -m model.data', description=__doc__)
+    command.add_argument('verb', choices=['build'])
+    command.add_argument('--data', type=Path, default=Path('../shared/data'))
+    command.add_argument('--out', type=Path, default=Path('runs/corpus'))
+    arguments = command.parse_args()
+    if (arguments.out / 'audio.i16').exists():
+        command.error(f'{arguments.out} holds a corpus; name a new folder')
+    build(arguments.data, arguments.out)
+
+
 if __name__ == '__main__':
-    build(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

@@ -13,6 +13,9 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 SILENCE: Final = 'sil'
 LONGEST: Final = 0.3            # seconds; an aligner hides pauses in longer phones
 
@@ -25,7 +28,6 @@ class Articulation(NamedTuple):
     rounding: float = 0.0       # lips rounded and forward
     spread: float = 0.0         # corners back
     parted: float = 0.0         # lips drawn off the teeth
-    tongue: float = 0.0         # tip between or behind the teeth, seen
 
 
 #: Class of each phone; long vowels and nasal vowels share their plain vowel's class.
@@ -36,6 +38,7 @@ CLASSES: Final = {
 }
 CLASS_OF: Final = {phone: name for name, phones in CLASSES.items() for phone in phones}
 VOWELS: Final = ('open', 'mid', 'front', 'back', 'round')
+SONORANTS: Final = (*VOWELS, 'lateral', 'rhotic', 'glide')     # a burst before them is heard
 
 #: The shapes beside the jaw. Apertures here are the starting point of the fit.
 ARTICULATIONS: Final = {
@@ -47,9 +50,9 @@ ARTICULATIONS: Final = {
     'round': Articulation(0.6, 0.9, rounding=0.75),
     'bilabial': Articulation(0.05, 1.2),
     'labiodental': Articulation(0.1, 1.2, parted=0.2),
-    'dental': Articulation(0.2, 0.5, parted=0.3, tongue=0.6),
-    'alveolar': Articulation(0.2, 0.45, spread=0.1, parted=0.35, tongue=0.1),
-    'lateral': Articulation(0.3, 0.45, parted=0.3, tongue=0.25),
+    'dental': Articulation(0.2, 0.5, parted=0.3),
+    'alveolar': Articulation(0.2, 0.45, spread=0.1, parted=0.35),
+    'lateral': Articulation(0.3, 0.45, parted=0.3),
     'sibilant': Articulation(0.1, 0.9, spread=0.35, parted=0.6),
     'postalveolar': Articulation(0.15, 0.9, rounding=0.6, parted=0.55),
     'velar': Articulation(0.35, 0.3, parted=0.2),
@@ -104,6 +107,61 @@ def _without_pause(phone: Phone) -> list[Phone]:
         return [phone]
     edge = phone.start + LONGEST
     return [phone._replace(end=edge), Phone(SILENCE, edge, phone.end)]
+
+
+#: Seconds that a consonant begins before Kokoro says so, once its vowels are right. Over 250 clips
+#: the closure or the noise begins 18 (m) to 42 (f) ms early; vowels are off by 5 ms.
+CLOSES_EARLY: Final = 0.025
+SEALED: Final = 0.06            # seconds that lips are shut before the burst of p and b, at least
+PARTING: Final = 0.01           # seconds before the burst at which lips begin to give way
+BURST: Final = 8.0              # dB within 20 ms: a rise like this is a burst
+ENERGY_RATE: Final = 400        # of `sharpness`, Hz
+
+
+def settle(phones: list[Phone], samples: NDArray[np.float32]) -> list[Phone]:
+    """
+    Return a Kokoro alignment with its consonants where the 16 kHz sound has them.
+
+    Consonants begin earlier, and p and b end with their burst, where the lips part.
+    """
+    energy = sharpness(samples)
+    settled = list(phones)
+    for index, phone in enumerate(settled):
+        if phone.kind in (*VOWELS, SILENCE):
+            continue
+        start, end = phone.start - CLOSES_EARLY, phone.end
+        follower = settled[index + 1] if index + 1 < len(settled) else None
+        if phone.symbol in 'pb' and follower and follower.kind in SONORANTS:
+            end = burst(energy, phone.start) - PARTING
+            start = min(start, end - SEALED)
+            settled[index + 1] = follower._replace(start=end)
+        settled[index] = phone._replace(start=start, end=end)
+        if index and settled[index - 1].end > start:
+            earlier = settled[index - 1]
+            settled[index - 1] = earlier._replace(end=max(start, earlier.start))
+    return settled
+
+
+def burst(energy: NDArray[np.float64], start: float) -> float:
+    """Return the second of the sharpest rise around `start`; where none is heard, the usual."""
+    first, last = (round((start + offset) * ENERGY_RATE) for offset in (-0.04, 0.075))
+    width = ENERGY_RATE // 50
+    if first < width or last + width > len(energy):
+        return start + 0.029
+    sums = np.concatenate([[0.0], np.cumsum(energy)])
+    at = np.arange(first, last)
+    rises = (sums[at + width] - 2 * sums[at] + sums[at - width]) / width
+    best = int(np.argmax(rises))
+    return float(at[best] / ENERGY_RATE) if rises[best] > BURST else start + 0.029
+
+
+def sharpness(samples: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the level of the high frequencies in dB, ENERGY_RATE a second."""
+    # Two differences stand for a high-pass: voicing through closed lips must not count.
+    high = np.diff(samples.astype(np.float64), n=2, prepend=[0.0, 0.0])
+    window = np.hanning(162)[1:-1]
+    power = np.convolve(high ** 2, window / window.sum(), mode='same')
+    return 10 * np.log10(power[::16000 // ENERGY_RATE] + 1e-7)
 
 
 #: The words of GRID (Cooke et al. 2006).

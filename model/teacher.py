@@ -54,9 +54,11 @@ def animate(phones: list[Phone], loudness: Array, *, lag: float | None = None) -
     bite = gesture(phones, times, 'labiodental')
     effort = 0.7 + 0.45 * _smooth(loudness, 0.12)
     jaw = _smooth(blend(phones, times, 'aperture'), 0.06) * effort
-    weights = compose(jaw, seal, bite, {
-        name: _smooth(blend(phones, times, name), 0.06)
-        for name in ('rounding', 'spread', 'parted', 'tongue')}, _smooth(loudness, 0.3))
+    shapes = {name: _smooth(blend(phones, times, name), 0.06)
+              for name in ('rounding', 'spread', 'parted')}
+    shapes['tongue'] = np.maximum(gesture(phones, times, 'dental'),
+                                  0.4 * gesture(phones, times, 'lateral'))
+    weights = compose(jaw, seal, bite, shapes, _smooth(loudness, 0.3))
     return weights * speaking(loudness)[:, None]
 
 
@@ -90,7 +92,7 @@ def compose(jaw: Array, seal: Array, bite: Array, shapes: dict[str, Array], loud
     put('mouthShrugUpper', 0.10 * bite)
     put('mouthShrugLower', 0.06 * seal)
     put('jawForward', free * 0.10 * rounding)
-    put('tongueOut', free * 0.22 * np.clip(tongue - 0.25, 0, 1))
+    put('tongueOut', free * 0.14 * tongue)
     put('cheekSquint', 0.05 * spread)
     put('browInnerUp', 0.16 * np.clip(loudness - 0.55, 0, 1))
     put('browOuterUp', 0.12 * np.clip(loudness - 0.6, 0, 1))

@@ -7,7 +7,7 @@ import pytest
 from avatar_bridge.rig import INDEX, NAMES
 from model.data import follow_gap
 from model.metrics import lip_gap
-from model.phones import CLASSES, GRID_WORDS, Phone, from_kokoro, from_words
+from model.phones import CLASSES, GRID_WORDS, Phone, from_kokoro, from_words, settle
 from model.teacher import animate, fitted
 
 LOUD = np.ones(140)
@@ -94,6 +94,38 @@ def test_stress_marks_give_their_time_to_the_vowel():
                           [' ', 0.5, 0.55], ['.', 0.55, 0.9]], shift=0.03)
     vowel = next(phone for phone in phones if phone.symbol == 'ɑ')
     assert (vowel.start, vowel.end, vowel.stress) == pytest.approx((0.32, 0.52, 1.0))
+
+
+@pytest.mark.parametrize('burst', [0.38, 0.40, 0.44])
+def test_lips_are_sealed_before_the_burst_of_p_and_open_after_it(burst):
+    rng = np.random.default_rng(0)
+    samples = 0.2 * rng.standard_normal(16000).astype(np.float32)
+    samples[round(16000 * (burst - 0.07)):round(16000 * burst)] *= 1e-3
+    late = [Phone('ɑ', 0.2, 0.39), Phone('p', 0.39, 0.45), Phone('ɑ', 0.45, 0.8)]
+    phones = settle(late, samples)
+    assert phones[1].end == pytest.approx(burst - 0.01, abs=0.006)
+    gap = lip_gap(animate(phones, np.ones(100), lag=0.0))
+    assert gap[round(100 * burst) - 4:round(100 * burst)].max() < 0.05 * gap.max()
+    assert gap[round(100 * burst) + 4] > 0.15 * gap.max()
+
+
+def test_consonants_begin_before_kokoro_says_so_and_nothing_overlaps():
+    late = [Phone('ɑ', 0.2, 0.4), Phone('s', 0.4, 0.5), Phone('i', 0.5, 0.7)]
+    phones = settle(late, np.zeros(16000, np.float32))
+    assert phones[1].start == pytest.approx(0.375)
+    assert phones[0].end == phones[1].start
+    assert phones[2] == late[2]
+
+
+def test_the_tongue_shows_at_th():
+    assert curve(animate(say('ɑθɑ'), LOUD, lag=0.0), 'tongueOut')[42] > 0.08
+    assert curve(animate(say('ɑkɑ'), LOUD, lag=0.0), 'tongueOut').max() == 0
+
+
+def test_a_tracked_gap_makes_no_jumps():
+    gap = np.tile([0.0, 0.0, 0.03, 0.02, 0.1], 7)
+    followed = follow_gap(animate(say('ɑbɑbɑ'), LOUD), say('ɑbɑbɑ'), gap)
+    assert np.abs(np.diff(followed, axis=0)).max() < 0.2
 
 
 def test_every_grid_word_is_spelt_with_known_phones():
