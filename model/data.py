@@ -103,11 +103,16 @@ def load_corpus(folder: str | Path) -> Corpus:
     return Corpus(entries, audio, curves)
 
 
+def kokoro_phones(row: dict[str, object], samples: NDArray[np.float32]) -> list[Phone]:
+    """Return the phones of an alignment, where the sound has them."""
+    return settle(from_kokoro(row['phones'], shift=KOKORO_LATE),  # type: ignore[arg-type]
+                  samples)
+
+
 def kokoro_clip(row: dict[str, object], folder: Path) -> Clip:
     """Return a Kokoro clip, animated."""
     samples = read(folder / f'{row["id"]}.opus')
-    late = from_kokoro(row['phones'], shift=KOKORO_LATE)          # type: ignore[arg-type]
-    phones = settle(late, samples)
+    phones = kokoro_phones(row, samples)
     return Clip(as_int16(samples), animate(phones, loudness(samples)).astype(np.float16))
 
 

@@ -5,7 +5,8 @@
 Judge bundles, or CSV files of other programs: `python -m model.evaluate [BUNDLE ...]`.
 
 Runs what ships (the streaming engine) over real talkers: 100 GRID clips that no training sees,
-10 clips of talkers that nobody fitted, and the bundled speech for its p, b, m.
+10 clips of talkers that nobody fitted, synthetic voices that no training hears (against their
+teacher, for its p, b, m), and the bundled speech.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ from avatar_bridge.errors import AvatarBridgeError
 from avatar_bridge.frames import AudioBlock
 from avatar_bridge.stream.engine import Engine
 from model import metrics
+from model.data import HELD_OUT_VOICES, kokoro_phones
+from model.phones import SILENCE
+from model.teacher import RATE, animate, loudness
 
 Array = NDArray[np.floating]
 
@@ -105,14 +109,30 @@ def bundled_speech() -> Clip:
                 tuple((start, end) for _, start, end in phones), phones=phones)
 
 
+def kokoro_clips(folder: Path, count: int = 30) -> Iterator[Clip]:
+    """Yield clips of the held-out voices, spread over them; `tracked` is their teacher's gap."""
+    rows = [json.loads(line) for path in sorted(folder.glob('align_*.jsonl'))
+            for line in path.read_text().splitlines()]
+    held = [row for row in rows if {row['voice'], row['voice2']} & set(HELD_OUT_VOICES)]
+    for row in held[::max(1, len(held) // count)][:count]:
+        samples = read_audio(folder / f'{row["id"]}.opus')
+        phones = kokoro_phones(row, samples)
+        speech = tuple((phone.start, phone.end) for phone in phones if phone.kind != SILENCE)
+        gap = metrics.lip_gap(animate(phones, loudness(samples)))
+        yield Clip(row['id'], samples, speech, gap, RATE,
+                   tuple((phone.symbol, phone.start, phone.end) for phone in phones))
+
+
 def clip_sets(data: Path) -> dict[str, list[Clip]]:
-    """Return the clips to judge by, per set; GRID only where `data` has it."""
+    """Return the clips to judge by, per set; only what `data` has."""
     sets = {}
     if (data / 'grid_s1').is_dir():
         ids = (data / 'grid_s1' / 'validation.txt').read_text().split()
         sets['grid_s1'] = list(grid_clips(data / 'grid_s1', ids))
     if (data / 'grid_others').is_dir():
         sets['grid_others'] = list(grid_clips(data / 'grid_others'))
+    if (data / 'kokoro').is_dir():
+        sets['kokoro'] = list(kokoro_clips(data / 'kokoro'))
     return {**sets, 'speech': [bundled_speech()]}
 
 

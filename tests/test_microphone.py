@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
+import signal
 import subprocess
 import sys
 import time
@@ -237,3 +239,37 @@ def test_without_any_device_silence_flows_in_real_time(pulse, tmp_path):  # noqa
     samples = np.load(tmp_path / 'x.npz')['samples']
     assert 0.7 * 16000 < len(samples) < 2.1 * 16000
     assert not samples.any()
+
+
+def jaw(path):
+    """Return the jawOpen column of a Live Link CSV."""
+    rows = csv.DictReader(path.read_text(encoding='utf-8').splitlines())
+    return np.array([float(row['JawOpen']) for row in rows])
+
+
+def command(*arguments):
+    return [sys.executable, '-m', 'avatar_bridge', *map(str, arguments), '--quiet']
+
+
+@pytest.mark.slow
+def test_the_face_follows_a_microphone_as_it_follows_the_file(pulse, tmp_path):  # noqa: F811
+    speech, rate = soundfile.read(SPEECH, dtype='float32', frames=8 * 24000)
+    soundfile.write(tmp_path / 'speech.flac', speech, rate)
+    subprocess.run(command('animate', tmp_path / 'speech.flac', '-o', tmp_path / 'file.csv'),
+                   cwd=ROOT, check=True)
+    live = tmp_path / 'live.csv'
+    process = subprocess.Popen(command('run', '--source', 'mic', '--sink', f'csv={live}'),
+                               cwd=ROOT, env=pulse.environment, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 30
+    while not live.is_file() or live.read_bytes().count(b'\n') < 60:    # a second was heard
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    pulse.play(speech, rate)
+    time.sleep(len(speech) / rate + 1.5)
+    process.send_signal(signal.SIGINT)
+    _, complaints = process.communicate(timeout=20)
+    assert process.returncode == 0, complaints
+    heard, expected = jaw(live), jaw(tmp_path / 'file.csv')
+    places = range(len(heard) - len(expected) + 1)
+    assert max(np.corrcoef(heard[place:place + len(expected)], expected)[0, 1]
+               for place in places) >= 0.98

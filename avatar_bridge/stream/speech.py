@@ -16,7 +16,9 @@ PIECE: Final = 160              # samples, 10 ms
 HANGOVER: Final = 25            # pieces that speech is assumed to go on: stops and short pauses
 ABOVE_ROOM: Final = 9.0         # dB over the room's level
 QUIETEST: Final = -58.0         # dBFS; below it nothing counts as speech
-ROOM_RISE: Final = 0.02         # dB a piece: how fast the room may seem to become louder
+REMEMBERED: Final = 200         # pieces, 2 s: nobody speaks longer without a gap of 10 ms
+SETTLED: Final = 50             # pieces after which the quietest one is believed to be the room
+USUAL_ROOM: Final = -50.0       # dBFS, until then
 
 
 class SpeechDetector:
@@ -34,8 +36,8 @@ class SpeechDetector:
     def reset(self) -> None:
         """Forget the room."""
         self._rest = np.zeros(0, np.float32)
-        self._room = QUIETEST
-        self._pieces: deque[bool] = deque(maxlen=200)
+        self._levels: deque[float] = deque(maxlen=REMEMBERED)
+        self._pieces: deque[bool] = deque(maxlen=REMEMBERED)
         self._count = 0
 
     def push(self, samples: Samples) -> None:
@@ -47,8 +49,11 @@ class SpeechDetector:
         centred = pieces - pieces.mean(axis=1, keepdims=True)
         for power in np.mean(centred.astype(np.float64) ** 2, axis=1):
             level = 10.0 * float(np.log10(power + 1e-12))
-            self._room = min(max(level, -90.0), self._room + ROOM_RISE)
-            self._pieces.append(level > max(QUIETEST, self._room + ABOVE_ROOM))
+            self._levels.append(level)
+            room = min(self._levels)
+            if self._count < SETTLED:
+                room = min(room, USUAL_ROOM)
+            self._pieces.append(level > max(QUIETEST, room + ABOVE_ROOM))
             self._count += 1
 
     def heard_between(self, start: int, end: int) -> bool:
