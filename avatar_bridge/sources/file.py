@@ -26,7 +26,7 @@ except OSError as missing:          # pragma: no cover
                               ) from missing
 
 EXPECTED = 'expected WAV, FLAC, Ogg, MP3 or AIFF (ffmpeg -i IN OUT.wav makes one)'
-PACED, UNPACED = 100, 10       # blocks a second: no hop waits for half a block; few calls
+PACED, UNPACED = 200, 10       # blocks a second: 5 ms, so that a hop waits little; few calls
 
 
 class FileSource:
