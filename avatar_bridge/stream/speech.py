@@ -15,10 +15,10 @@ from avatar_bridge.frames import Samples
 PIECE: Final = 160              # samples, 10 ms
 HANGOVER: Final = 25            # pieces that speech is assumed to go on: stops and short pauses
 ABOVE_ROOM: Final = 9.0         # dB over the room's level
-QUIETEST: Final = -58.0         # dBFS; below it nothing counts as speech
+QUIETEST: Final = -66.0         # dBFS of the differences; below it nothing counts as speech
 REMEMBERED: Final = 200         # pieces, 2 s: nobody speaks longer without a gap of 10 ms
-SETTLED: Final = 50             # pieces after which the quietest one is believed to be the room
-USUAL_ROOM: Final = -50.0       # dBFS, until then
+SETTLED: Final = 50             # pieces after which the quietest tenth is taken for the room
+USUAL_ROOM: Final = -60.0       # dBFS, until then
 
 
 class SpeechDetector:
@@ -36,21 +36,25 @@ class SpeechDetector:
     def reset(self) -> None:
         """Forget the room."""
         self._rest = np.zeros(0, np.float32)
+        self._last = np.zeros(1, np.float32)
         self._levels: deque[float] = deque(maxlen=REMEMBERED)
         self._pieces: deque[bool] = deque(maxlen=REMEMBERED)
         self._count = 0
 
     def push(self, samples: Samples) -> None:
         """Hear `samples`."""
-        heard = np.concatenate([self._rest, samples])
+        if not len(samples):
+            return
+        # Differences of neighbours: rumble, breath and DC are quiet in them, speech is not.
+        heard = np.concatenate([self._rest, np.diff(samples, prepend=self._last)])
+        self._last = samples[-1:]
         whole = len(heard) // PIECE
         pieces = heard[:whole * PIECE].reshape(whole, PIECE)
         self._rest = heard[whole * PIECE:]
-        centred = pieces - pieces.mean(axis=1, keepdims=True)
-        for power in np.mean(centred.astype(np.float64) ** 2, axis=1):
+        for power in np.mean(pieces.astype(np.float64) ** 2, axis=1):
             level = 10.0 * float(np.log10(power + 1e-12))
             self._levels.append(level)
-            room = min(self._levels)
+            room = sorted(self._levels)[len(self._levels) // 10]
             if self._count < SETTLED:
                 room = min(room, USUAL_ROOM)
             self._pieces.append(level > max(QUIETEST, room + ABOVE_ROOM))
