@@ -20,7 +20,7 @@ from avatar_bridge.frames import AudioWindow, Samples, State, Weights
 from avatar_bridge.timeline import StreamSpec
 
 TOKEN: Final = 2 * mel.STRIDE   # samples between tokens
-MEMORY: Final = 0.5             # seconds of tokens kept before a window's first frame
+MEMORY: Final = 0.25            # seconds of tokens kept before a window's first frame
 LEAD: Final = 0.01             # seconds that a pose is ahead of its frame; the shaper takes it back
 UNSEEN: Final = -1e4            # attention bias of what must not be seen or heard
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 import math
+from typing import Final
+
+LONGEST_FADE: Final = 2         # frames; a longer one softens p, b and m without being smoother
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class StreamSpec:
         frames = min(total, max(1, math.floor(hop * timeline.fps + Fraction(1, 1000))))
         rest = total - frames
         context = max(1, math.ceil(window * timeline.fps) - total)
-        return cls(timeline, context + total, frames, rest, fade=rest)
+        return cls(timeline, context + total, frames, rest, fade=min(rest, LONGEST_FADE))
 
     @property
     def fps(self) -> Fraction:

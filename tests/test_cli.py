@@ -10,7 +10,9 @@ import sys
 
 import numpy as np
 import pytest
+from rosbags.rosbag2 import StoragePlugin
 import soundfile
+from test_end_to_end import RATE, recorded
 
 from avatar_bridge import __version__
 from avatar_bridge.config import options
@@ -156,6 +158,33 @@ def test_a_second_signal_does_not_wait_for_a_sink_that_hangs(number):
         assert live.poll() is None
         live.send_signal(number)
         assert live.wait(3) == 128 + number
+
+
+@pytest.mark.parametrize('storage', [StoragePlugin.SQLITE3, StoragePlugin.MCAP])
+def test_animate_replay_and_a_pipe_write_the_same_weights(tmp_path, speech, storage):
+    samples, _ = soundfile.read(speech, dtype='int16', frames=RATE)
+    spoken, data = tmp_path / 's.wav', samples.astype('<i2').tobytes()
+    soundfile.write(spoken, samples, RATE)
+    bag = recorded(tmp_path / 'bag', data, storage)
+    outs = [tmp_path / f'{name}.npz' for name in ('animate', 'replay', 'again', 'pipe')]
+    call('animate', spoken, '-o', outs[0], check=True)
+    for out in outs[1:3]:
+        call('replay', bag, '-o', out, '--topic', '/audio', check=True)
+    subprocess.run([*PROGRAM, 'run', '--source', '-', '--input-rate', str(RATE), '--pace', 'max',
+                    '--sink', f'npz={outs[3]}', '--quiet'], input=data, check=True)
+    animated, replayed, _, piped = (np.load(out)['weights'] for out in outs)
+    assert animated.shape == (60, 52)
+    assert np.allclose(replayed, animated, atol=1e-5)
+    assert np.allclose(piped, animated, atol=1e-5)
+    assert outs[1].read_bytes() == outs[2].read_bytes()
+
+
+def test_replay_of_a_bag_without_the_topic_is_status_1_and_names_the_topics(tmp_path):
+    bag = recorded(tmp_path / 'bag', bytes(2 * RATE), StoragePlugin.MCAP)
+    done = call('replay', bag, '-o', tmp_path / 'a.npz', '--topic', '/other')
+    assert done.returncode == 1
+    assert done.stderr.count('\n') == 1
+    assert '/audio' in done.stderr
 
 
 def test_inspect_tells_where_a_bundle_comes_from():

@@ -22,10 +22,6 @@ PARTING: Final = ('jawOpen', 'mouthFunnel', 'mouthLowerDownLeft', 'mouthLowerDow
 SEALING: Final = ('mouthClose', 'mouthPressLeft', 'mouthPressRight', 'mouthRollLower',
                   'mouthRollUpper', 'mouthShrugLower')
 
-#: Lips that press on each other touch: between these values of mouthPress they come together.
-PRESS_BEGINS: Final = 0.10
-PRESS_SEALS: Final = 0.20
-
 
 class Shaper:
     """
@@ -60,9 +56,9 @@ class Shaper:
 
     def push(self, coefficients: Weights, speech: Sequence[bool]) -> Weights:
         """Return (n, 52) weights in [0, 1] of (n, 52) coefficients; `speech` says when to wake."""
-        raw = seal(np.clip(coefficients * self._deviation + self._mean, 0.0, 1.0))
+        raw = (coefficients * self._deviation + self._mean) * self._gains
         return np.stack([self._shape(np.clip(weights, 0.0, 1.0), awake)
-                         for weights, awake in zip(raw * self._gains, speech, strict=True)])
+                         for weights, awake in zip(raw, speech, strict=True)])
 
     def _shape(self, weights: Weights, speech: bool) -> Weights:
         self._awake = np.float32(1.0) if speech else self._awake * self._rest_keep
@@ -73,19 +69,3 @@ class Shaper:
         close = rig.INDEX['mouthClose']
         self._last[close] = min(self._last[close], self._last[rig.INDEX['jawOpen']])
         return self._last.copy()
-
-
-def seal(weights: Weights) -> Weights:
-    """
-    Return (n, 52) weights in which pressed lips are shut.
-
-    A network that is not sure predicts half a closure, which no speaker makes: the more its lips
-    press, the further mouthClose follows jawOpen.
-    """
-    left, right, close, jaw = (rig.INDEX[name] for name in (
-        'mouthPressLeft', 'mouthPressRight', 'mouthClose', 'jawOpen'))
-    press = 0.5 * (weights[:, left] + weights[:, right])
-    shut = np.clip((press - PRESS_BEGINS) / (PRESS_SEALS - PRESS_BEGINS), 0.0, 1.0)
-    sealed = weights.copy()
-    sealed[:, close] = np.maximum(weights[:, close], shut * weights[:, jaw])
-    return sealed

@@ -144,3 +144,24 @@ def test_a_type_that_is_not_installed_is_refused(launch, controller):
     assert not controller.change('activate')
     assert controller.state() == 'inactive'
     assert 'audio_common_msgs' in program.log()
+
+
+def test_a_file_as_source_is_animated_to_its_end_and_the_node_rests(
+    launch, controller, speech, tmp_path,
+):
+    program = launch(source=speech, pace='max', sink=f'[csv={tmp_path / "out.csv"}]',
+                     autostart='true')
+    controller.until(lambda: 'the source has ended' in program.log())
+    assert controller.state() == 'inactive'
+    lines = (tmp_path / 'out.csv').read_text().splitlines()
+    assert len(lines) == 1 + 859                # a header, and ceil(14.3 s x 60)
+
+
+def test_a_source_that_cannot_be_read_is_told_in_one_line_and_ends_an_autostarted_node(
+    launch, tmp_path,
+):
+    (tmp_path / 'empty.wav').touch()
+    program = launch(source=tmp_path / 'empty.wav', autostart='true')
+    assert program.wait(20) == 1
+    assert program.log().count('empty.wav') >= 1
+    assert 'Traceback' not in program.log()
