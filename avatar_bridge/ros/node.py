@@ -319,7 +319,7 @@ def run() -> int:
         if node.parameters['autostart']:
             for transition in (node.trigger_configure, node.trigger_activate):
                 if transition() != DONE:
-                    raise AvatarBridgeError(node.problem)
+                    return 1            # the transition has said why
         executor.spin()
     finally:
         node.destroy_node()

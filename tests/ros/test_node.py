@@ -163,5 +163,5 @@ def test_a_source_that_cannot_be_read_is_told_in_one_line_and_ends_an_autostarte
     (tmp_path / 'empty.wav').touch()
     program = launch(source=tmp_path / 'empty.wav', autostart='true')
     assert program.wait(20) == 1
-    assert program.log().count('empty.wav') >= 1
-    assert 'Traceback' not in program.log()
+    [line] = program.log().strip().splitlines()
+    assert 'empty.wav' in line
