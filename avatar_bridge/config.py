@@ -122,7 +122,7 @@ class EngineConfig:
         'ratio', FPS, 'face frames a second', unit='1/s', lowest=24, highest=60,
         metavar='N')
     steps: int = _option(
-        'integer', 1, 'denoising steps for each hop: more are livelier, slower and less exact', lowest=1,
+        'integer', 1, 'denoising steps for each hop: more are livelier, not more exact', lowest=1,
         highest=8, metavar='N', live=True)
     seed: int = _option(
         'integer', 0, 'same seed, same face', lowest=0, highest=2**31 - 1, metavar='N')

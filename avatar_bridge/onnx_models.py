@@ -21,7 +21,7 @@ from avatar_bridge.timeline import StreamSpec
 
 TOKEN: Final = 2 * mel.STRIDE   # samples between tokens
 MEMORY: Final = 0.25            # seconds of tokens kept before a window's first frame
-LEAD: Final = 0.01             # seconds that a pose is ahead of its frame; the shaper takes it back
+LEAD: Final = 0.01              # seconds that poses are ahead; the shaper takes it back
 UNSEEN: Final = -1e4            # attention bias of what must not be seen or heard
 
 
