@@ -276,14 +276,20 @@ class ProgressBar:
 
 def watch(session: Session, display: StatusLine | ProgressBar | None) -> None:
     """Run a session and show how it goes; Ctrl-C ends it, a second one at once."""
+    started = False
     try:
         session.start()
+        started = True
         while not session.wait(0.5):
             if display:
                 display.show(session)
     except KeyboardInterrupt:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda number, _: os._exit(128 + number))
+        session.stop()
+        # Not close() at once: a signal just before its untimed wait would be noticed after it.
+        while started and not session.wait(0.5):
+            pass
     session.close()
     if display:
         display.close(session)
