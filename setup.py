@@ -19,7 +19,7 @@ RUN = [
 TRAIN = ['torch>=2.6', 'onnx>=1.17']
 TEST = [
     'pytest>=8', 'pytest-timeout>=2.3', 'hypothesis>=6.100', 'mypy>=1.11', 'ruff>=0.8',
-    'psutil>=5.9', 'python-osc>=1.9', 'PyYAML>=6',
+    'psutil>=5.9', 'python-osc>=1.9', 'PyYAML>=6', 'soxr>=0.5',
 ]
 #: A real rclpy and DDS from PyPI, for a machine where no ROS 2 is sourced.
 ROS = [f'ros-kilted-{name}' for name in (
