@@ -58,10 +58,18 @@ def subscriber(context, url, prefix=b''):
     return socket
 
 
+def arrives(socket, act):
+    """Repeat `act` until the socket has something."""
+    for _ in range(500):
+        if socket.poll(20):
+            return
+        act()
+    pytest.fail('nothing arrived')
+
+
 def joined(sink, socket):
     """Wait until the subscription has arrived: meta comes for each newcomer."""
-    while not socket.poll(20):
-        sink.tick()
+    arrives(socket, sink.tick)
     topic, payload = socket.recv_multipart()
     assert topic == b'ab/1/robot/meta'
     return wire.decode_meta(payload)
@@ -110,8 +118,7 @@ def test_a_subscriber_to_faces_gets_nothing_else(context, sink):
     with subscriber(context, sink.endpoint, b'ab/1/robot/meta') as all_of_it, \
             subscriber(context, sink.endpoint, b'ab/1/robot/face') as socket:
         joined(sink, all_of_it)
-        while not socket.poll(20):
-            sink.send(frame(0))
+        arrives(socket, lambda: sink.send(frame(0)))
         sink.notify(Event('flush'))
         sink.send(frame(1))
         topics = []
