@@ -253,10 +253,10 @@ def evaluate(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Return a row for each model and set."""
     sets = {name: clips[:arguments.clips] for name, clips in clip_sets(arguments.data).items()}
     rows = []
-    for model, animate in models(arguments):
+    for model, program in models(arguments):
         for name, clips in sets.items():
             progress = tqdm(clips, desc=f'{model} {name}', leave=False, disable=None)
-            motions = [animate(clip) for clip in progress]
+            motions = [program(clip) for clip in progress]
             row = judge(clips, motions, float(arguments.fps))
             rows.append({'model': model, 'set': name, **row})
     return rows
@@ -269,7 +269,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument('--data', type=Path, default=Path('../shared/data'))
     command.add_argument('--profile', choices=tuple(PROFILES), default='live')
     command.add_argument('--fps', type=Fraction, default=Fraction(60))
-    command.add_argument('--steps', type=int, default=2, help='sampler steps a hop')
+    command.add_argument('--steps', type=int, default=EngineConfig().steps,
+                         help='sampler steps a hop')
     command.add_argument('--clips', type=int, help='only the first clips of each set')
     command.add_argument('--csv', type=Path, action='append', default=[], metavar='DIR',
                          help='Live Link CSV files of another program, <clip id>.csv each')
