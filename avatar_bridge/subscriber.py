@@ -55,6 +55,7 @@ def receive(url: str) -> Reception:
         socket.setsockopt(zmq.RCVHWM, 1000)     # a late frame is measured, not dropped here
         socket.setsockopt(zmq.RCVTIMEO, 10_000)
         socket.subscribe(b'ab/1/')
+        socket.setsockopt(zmq.RECONNECT_IVL, 10)    # ms; found before the first frame
         socket.connect(url)
         while True:
             topic, payload = socket.recv_multipart()
