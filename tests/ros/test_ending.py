@@ -17,28 +17,36 @@ import pytest
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
 
-def speak(node, seconds):
-    """Send sound to the node at once, without saying that it was the last."""
+def chunk(seconds):
+    """Return sound that does not say that it was the last."""
     from avatar_bridge_msgs.msg import AudioChunk
-    from rclpy.qos import qos_profile_sensor_data
 
-    publisher = node.create_publisher(AudioChunk, 'audio', qos_profile_sensor_data)
-    wait_until(publisher.get_subscription_count)
     sound = (np.sin(np.arange(int(16000 * seconds))) * 9000).astype('<i2')
-    publisher.publish(AudioChunk(sample_rate=16000, channels=1, encoding='S16LE',
-                                 data=array('B', sound.tobytes())))
+    return AudioChunk(sample_rate=16000, channels=1, encoding='S16LE',
+                      data=array('B', sound.tobytes()))
+
+
+def known_to_the_node(diagnostics):
+    """Return whether the node says that somebody receives its frames."""
+    return diagnostics and any(pair.key == 'subscribers' and pair.value == '1'
+                               for pair in diagnostics[-1].status[0].values)
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_the_last_frames_are_published_after_the_signal(node, start, number):
-    from avatar_bridge_msgs.msg import BlendshapeFrame
+    from avatar_bridge_msgs.msg import AudioChunk, BlendshapeFrame
+    from diagnostic_msgs.msg import DiagnosticArray
+    from rclpy.qos import qos_profile_sensor_data
 
+    publisher = node.create_publisher(AudioChunk, 'audio', qos_profile_sensor_data)
     program = start('-m', 'avatar_bridge.ros.node', '--ros-args', '-p', 'autostart:=true',
                     '-p', 'pace:=max', name='node')
     controller = Controller(node)
     controller.until(lambda: controller.state() == 'active')
     frames = controller.collect(BlendshapeFrame, '/avatar_bridge/blendshapes')
-    speak(node, 0.5)
+    diagnostics = controller.collect(DiagnosticArray, '/diagnostics')
+    controller.until(lambda: known_to_the_node(diagnostics))
+    publisher.publish(chunk(0.5))
     controller.until(lambda: len(frames) >= 24)         # the look-ahead still holds 100 ms
     program.send_signal(number)
     controller.until(lambda: program.poll() is not None)
