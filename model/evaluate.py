@@ -34,10 +34,9 @@ from avatar_bridge.config import PROFILES, EngineConfig
 from avatar_bridge.errors import AvatarBridgeError
 from avatar_bridge.frames import AudioBlock
 from avatar_bridge.stream.engine import Engine
-from model import metrics
+from model import metrics, teacher
 from model.data import HELD_OUT_VOICES, kokoro_phones
 from model.phones import SILENCE
-from model.teacher import RATE, animate, loudness
 
 Array = NDArray[np.floating]
 
@@ -118,8 +117,8 @@ def kokoro_clips(folder: Path, count: int = 30) -> Iterator[Clip]:
         samples = read_audio(folder / f'{row["id"]}.opus')
         phones = kokoro_phones(row, samples)
         speech = tuple((phone.start, phone.end) for phone in phones if phone.kind != SILENCE)
-        gap = metrics.lip_gap(animate(phones, loudness(samples)))
-        yield Clip(row['id'], samples, speech, gap, RATE,
+        gap = metrics.lip_gap(teacher.animate(phones, teacher.loudness(samples)))
+        yield Clip(row['id'], samples, speech, gap, teacher.RATE,
                    tuple((phone.symbol, phone.start, phone.end) for phone in phones))
 
 
