@@ -61,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbose = getattr(arguments, 'verbose', False)
     logging.basicConfig(level=logging.DEBUG if verbose else logging.ERROR,
                         format='%(levelname)s %(name)s: %(message)s')
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):      # a shell's `&` has SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     try:
         return int(arguments.verb(arguments))
     except KeyboardInterrupt:

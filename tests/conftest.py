@@ -6,6 +6,7 @@
 from importlib.util import find_spec
 import os
 from pathlib import Path
+import signal
 
 import pytest
 
@@ -14,6 +15,8 @@ SPEECH = ROOT / 'avatar_bridge' / 'assets' / 'speech.flac'
 
 os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
 os.environ.setdefault('ROS_LOG_DIR', str(ROOT / 'build' / 'ros_log'))
+# Started with `&` from a script, SIGINT is ignored here and in every program that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope='session')
