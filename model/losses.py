@@ -32,7 +32,7 @@ def velocity_loss(predicted: Tensor, clean: Tensor, fps: float) -> Tensor:
 
 def lip_gap_loss(predicted: Tensor, clean: Tensor, deviation: Tensor) -> Tensor:
     """
-    Return the error of the inner-lip gap, in units of 5 mm, closures counted four times.
+    Return the error of the inner-lip gap, in units of 5 mm.
 
     :param predicted: (batch, frames, 52) standardised
     :param clean: likewise
