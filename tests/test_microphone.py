@@ -251,12 +251,19 @@ def command(*arguments):
     return [sys.executable, '-m', 'avatar_bridge', *map(str, arguments), '--quiet']
 
 
+def faces_of_a_file(speech, rate, folder):
+    """Yield the jaw for a file, its beginning moved over the hop of 50 ms in steps of 10 ms."""
+    for milliseconds in range(0, 50, 10):
+        silence = np.zeros(rate * milliseconds // 1000, np.float32)
+        soundfile.write(folder / 'speech.flac', np.concatenate([silence, speech]), rate)
+        subprocess.run(command('animate', folder / 'speech.flac', '-o', folder / 'file.csv'),
+                       cwd=ROOT, check=True)
+        yield jaw(folder / 'file.csv')
+
+
 @pytest.mark.slow
 def test_the_face_follows_a_microphone_as_it_follows_the_file(pulse, tmp_path):  # noqa: F811
     speech, rate = soundfile.read(SPEECH, dtype='float32', frames=8 * 24000)
-    soundfile.write(tmp_path / 'speech.flac', speech, rate)
-    subprocess.run(command('animate', tmp_path / 'speech.flac', '-o', tmp_path / 'file.csv'),
-                   cwd=ROOT, check=True)
     live = tmp_path / 'live.csv'
     process = subprocess.Popen(command('run', '--source', 'mic', '--sink', f'csv={live}'),
                                cwd=ROOT, env=pulse.environment, stderr=subprocess.PIPE)
@@ -269,7 +276,10 @@ def test_the_face_follows_a_microphone_as_it_follows_the_file(pulse, tmp_path): 
     process.send_signal(signal.SIGINT)
     _, complaints = process.communicate(timeout=20)
     assert process.returncode == 0, complaints
-    heard, expected = jaw(live), jaw(tmp_path / 'file.csv')
-    places = range(len(heard) - len(expected) + 1)
-    assert max(np.corrcoef(heard[place:place + len(expected)], expected)[0, 1]
-               for place in places) >= 0.98
+    heard = jaw(live)
+    # Speech begins anywhere in a hop there, and what a frame knows of its future hangs on that:
+    # whole frames alone align a file against itself, 12.5 ms later, to no more than 0.977.
+    best = max(np.corrcoef(heard[place:place + len(expected)], expected)[0, 1]
+               for expected in faces_of_a_file(speech, rate, tmp_path)
+               for place in range(len(heard) - len(expected) + 1))
+    assert best >= 0.98
