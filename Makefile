@@ -33,7 +33,7 @@ endif
 
 stamps      := $(prefix)/avatar_bridge-$(ROS)
 constraints := constraints.txt
-extras      := $(if $(filter wheels,$(ROS)),ros$(comma)ros-build)
+extras      := film$(if $(filter wheels,$(ROS)),$(comma)ros$(comma)ros-build)
 
 ifeq ($(ROS),sourced)
 # The sourced rclpy was compiled for its own numpy.
@@ -113,7 +113,7 @@ $(stamps)/constraints.txt: constraints.txt $(stamps)/environment
 $(stamps)/packages: $(stamps)/environment $(constraints) setup.py
 	@echo 'make: installing the packages it runs with (a minute or two)'
 	@$(pip_install) setuptools
-	@$(pip_install) --no-build-isolation --editable '.$(if $(extras),[$(extras)])'
+	@$(pip_install) --no-build-isolation --editable '.[$(extras)]'
 	@touch $@
 
 $(stamps)/test-packages: $(stamps)/packages

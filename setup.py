@@ -13,13 +13,16 @@ MANIFEST = ElementTree.parse('package.xml').getroot()
 
 RUN = [
     'numpy>=1.26', 'onnxruntime>=1.20', 'scipy>=1.11', 'soundfile>=0.12', 'sounddevice>=0.4.6',
-    'msgpack>=1', 'pyzmq>=25', 'rosbags>=0.10.4', 'tqdm>=4.64', 'matplotlib>=3.8',
+    'msgpack>=1', 'pyzmq>=25', 'aiohttp>=3.10', 'rosbags>=0.10.4', 'tqdm>=4.64',
+    'matplotlib>=3.8',
     "tomli>=2; python_version < '3.11'",
 ]
+#: Pictures and films of the head, drawn without a display.
+FILM = ['moderngl>=5.10', 'av>=12', 'pillow>=10', 'pygltflib>=1.16']
 TRAIN = ['torch>=2.6', 'onnx>=1.17']
 TEST = [
     'pytest>=8', 'pytest-timeout>=2.3', 'hypothesis>=6.100', 'mypy>=1.11', 'ruff>=0.8',
-    'psutil>=5.9', 'python-osc>=1.9', 'PyYAML>=6', 'soxr>=0.5',
+    'psutil>=5.9', 'playwright>=1.45', 'python-osc>=1.9', 'PyYAML>=6', 'soxr>=0.5',
 ]
 #: A real rclpy and DDS from PyPI, for a machine where no ROS 2 is sourced.
 ROS = [f'ros-kilted-{name}' for name in (
@@ -44,7 +47,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['assets/*', 'bundles/*/*', 'py.typed']},
+    package_data={NAME: ['assets/*', 'assets/web/*', 'bundles/*/*', 'py.typed']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
@@ -52,7 +55,7 @@ setup(
         (f'share/{NAME}/config', sorted(glob('config/*.yaml'))),
     ],
     install_requires=RUN,
-    extras_require={'train': TRAIN, 'test': TEST, 'ros': ROS, 'ros-build': ROS_BUILD},
+    extras_require={'film': FILM, 'train': TRAIN, 'test': TEST, 'ros': ROS, 'ros-build': ROS_BUILD},
     zip_safe=False,
     entry_points={'console_scripts': [
         'avatar-bridge = avatar_bridge.cli:main',
