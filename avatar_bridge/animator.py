@@ -69,6 +69,10 @@ class AnimatedBy(Protocol):
         """Multiply shapes from the next frame on."""
         ...
 
+    def set_idle(self, amount: float) -> None:
+        """Live from the next frame on, 0 (not at all) to 1.5."""
+        ...
+
 
 class Policy(Protocol):
     """Who chooses the steps: a Governor, or Steady."""
@@ -239,7 +243,7 @@ class Animator:
             self._pose = frame.weights
             captured, seen = self._schedule.times(index)
             yield Cue(self._schedule.due(index),
-                      TimedFrame(FaceFrame(index, frame.weights, flags), captured, seen))
+                      TimedFrame(frame._replace(index=index, flags=flags), captured, seen))
 
     def _sound_cue(self) -> Cue:
         """Return what was heard since the cue before; a hop at least, blocks may be tiny."""

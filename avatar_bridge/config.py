@@ -135,6 +135,9 @@ class EngineConfig:
     gains: Mapping[str, float] = _option(
         'gains', {}, 'multiply a shape, or `all` of them, by 0 to 4; repeatable', name='gain',
         metavar='NAME=X', live=True)
+    idle: str = _option(
+        'text', 'auto', 'blinks, glances and small motion of the head; auto: on at a microphone '
+        'and in the viewer', choices=('auto', 'on', 'off'), live=True)
     backend: str = _option(
         'text', 'onnx', 'what runs the network: onnx on the CPU, torch on a GPU',
         choices=('onnx', 'torch'))

@@ -63,11 +63,19 @@ class FrameWindow(NamedTuple):
 
 
 class FaceFrame(NamedTuple):
-    """One final pose of the face; its time is `index / fps`."""
+    """
+    One final pose of the face; its time is `index / fps`.
+
+    Head and eyes come with idle life, radians; + is to the subject's left and up, and roll + leans
+    the head to its left shoulder. Eyes are relative to the head and say what the eyeLook weights
+    say: whoever turns the eyeballs by one of them leaves the other alone.
+    """
 
     index: int                      # type: ignore[assignment]  # shadows tuple.index
     weights: Weights                # (52,) float32 in [0, 1], order of rig.NAMES
     flags: Flags = Flags.NONE
+    head: Weights | None = None     # (3,) float32 yaw, pitch, roll
+    eyes: Weights | None = None     # (4,) float32 left yaw, left pitch, right yaw, right pitch
 
 
 class TimedFrame(NamedTuple):

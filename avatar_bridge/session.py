@@ -211,6 +211,10 @@ class Session:
         """Multiply shapes from the next frame on."""
         self._engine.set_gains(gains)
 
+    def set_idle(self, amount: float) -> None:
+        """Blink, look about and breathe: 0 (not at all) to 1.5; 1 is natural."""
+        self._engine.set_idle(amount)
+
     @property
     def seconds(self) -> float:
         """Length of the source in seconds, 0 where it does not know."""

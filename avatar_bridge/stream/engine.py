@@ -14,6 +14,7 @@ from avatar_bridge.config import PROFILES, EngineConfig
 from avatar_bridge.frames import AudioWindow, FaceFrame, Flags, Samples, Weights
 from avatar_bridge.ports import ModelBundle
 from avatar_bridge.stream.blender import StreamBlender
+from avatar_bridge.stream.idle import IdleLife, checked_amount
 from avatar_bridge.stream.shaper import Shaper
 from avatar_bridge.stream.speech import SpeechDetector
 from avatar_bridge.stream.windower import Windower
@@ -24,11 +25,12 @@ WINDOW: float = 0.35            # seconds of motion that one prediction covers
 
 class Engine:
     """
-    Windower -> model -> blender -> shaper.
+    Windower -> model -> blender -> shaper -> idle life.
 
     `push` returns the frames whose values are final, `flush` the rest (in all as many as the
-    audio reaches, the last one perhaps in part), `reset` makes the engine new. What comes out does
-    not depend on how the samples were cut into blocks.
+    audio reaches, the last one perhaps in part), after which the engine hears afresh while `life`
+    goes on; `reset` makes it new altogether. What comes out does not depend on how the samples
+    were cut into blocks.
     """
 
     def __init__(self, bundle: ModelBundle, config: EngineConfig | None = None) -> None:
@@ -44,6 +46,8 @@ class Engine:
         self._shaper = Shaper(bundle.mean, bundle.deviation, float(self.spec.fps))
         self._shaper.set_gains(self.config.gains)
         self._speech = SpeechDetector()
+        self.life = IdleLife(self.config.fps, seed=self.config.seed,
+                             amount=float(self.config.idle == 'on'))
         self.reset()
 
     @property
@@ -69,8 +73,16 @@ class Engine:
         """Multiply shapes from the next frame on; `all` counts for every unnamed one."""
         self._shaper.set_gains(gains)
 
+    def set_idle(self, amount: float) -> None:
+        """Blink, look about and breathe: 0 (not at all) to 1.5; 1 is natural."""
+        self.life.amount = checked_amount(amount)
+
     def reset(self) -> None:
         """Forget everything; the next frame has index 0."""
+        self._hear_afresh()
+        self.life.reset()
+
+    def _hear_afresh(self) -> None:
         self._windower.reset()
         self._blender.reset()
         self._shaper.reset()
@@ -81,7 +93,7 @@ class Engine:
 
     def push(self, samples: Samples) -> list[FaceFrame]:
         """Hear (n,) mono samples in [-1, 1]; return the frames that are final now."""
-        return self._frames(self._windower.push(clean_samples(samples)))
+        return self.life.push(self._frames(self._windower.push(clean_samples(samples))))
 
     def bridge(self, samples: Samples) -> list[FaceFrame]:
         """Like `push`, without predicting: frames come from the guess. For when time is short."""
@@ -89,14 +101,14 @@ class Engine:
         for window in self._windower.push(clean_samples(samples)):
             self._held.append(window.samples)
             frames += self._shaped(window, self._blender.bridge())
-        return frames
+        return self.life.push(frames)
 
     def flush(self) -> list[FaceFrame]:
-        """Return the frames still owed, as if silence followed, and be new."""
+        """Return the frames still owed, as if silence followed, and hear afresh."""
         owed = self.spec.timeline.frames_in(self._windower.heard) - self._given
         frames = self._frames(self._windower.flush())[:owed]
-        self.reset()
-        return frames
+        self._hear_afresh()
+        return self.life.push(frames)
 
     def _frames(self, windows: Iterable[AudioWindow]) -> list[FaceFrame]:
         frames: list[FaceFrame] = []
