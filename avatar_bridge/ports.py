@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from avatar_bridge.frames import (
@@ -128,6 +128,30 @@ class FrameSink(Protocol):
 
     def close(self) -> None:
         """Write out what is left and let go; may be called twice."""
+        ...
+
+
+class Controls(Protocol):
+    """What somebody who watches a session may do with it; from any thread."""
+
+    def about(self) -> Mapping[str, Any]:
+        """Return what never changes: version, names, regions."""
+        ...
+
+    def status(self) -> Mapping[str, Any]:
+        """Return where the session stands, as JSON can say it."""
+        ...
+
+    def obey(self, command: Mapping[str, Any]) -> None:
+        """Do what `command['type']` says; raises an `AvatarBridgeError` where that cannot be."""
+        ...
+
+    def animate(self, audio: bytes) -> bytes:
+        """Return the frames of an audio file's bytes, as msgpack; raises `AudioError`."""
+        ...
+
+    def recording(self, name: str, content: bytes) -> bytes:
+        """Return the frames of a recording's bytes, as msgpack; raises `AudioError`."""
         ...
 
 

@@ -1,0 +1,113 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Frames, sound and events for pages in a browser: wire version 1 over a WebSocket."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from typing import Final
+
+from avatar_bridge import wire
+from avatar_bridge.clock import MonotonicClock
+from avatar_bridge.errors import SinkError, UsageError
+from avatar_bridge.frames import Event, StreamInfo, TimedAudio, TimedFrame
+from avatar_bridge.ports import Clock, Controls
+from avatar_bridge.sinks.web_server import WebServer
+
+log = logging.getLogger(__name__)
+
+HOST: Final = '127.0.0.1'
+PORT: Final = 5570
+#: First byte of a binary message: the place of its kind in `wire.KINDS`.
+KINDS: Final = {kind: bytes([number]) for number, kind in enumerate(wire.KINDS)}
+
+
+class WebSink:
+    """
+    Show a session to every page that looks.
+
+    The server may be one that lives longer than the session, or is made and ended here.
+    """
+
+    def __init__(self, host: str = HOST, port: int = PORT, *, server: WebServer | None = None,
+                 clock: Clock | None = None) -> None:
+        """Serve on `host` and `port` when opened, or use `server`."""
+        self._clock = clock or MonotonicClock()
+        self._own = server is None
+        self.server = server or WebServer(host, port, clock=self._clock)
+        self._info: StreamInfo | None = None
+
+    @classmethod
+    def from_argument(cls, argument: str) -> WebSink:
+        """Understand `web`, `web=PORT` and `web=HOST:PORT`."""
+        return cls(*host_and_port(argument))
+
+    def attach(self, controls: Controls) -> None:
+        """Let pages steer."""
+        self.server.controls = controls
+
+    def open(self, info: StreamInfo) -> None:
+        """Start the server, unless it runs; tell pages about the stream."""
+        self._info = info
+        if self._own:
+            self.server.stop()
+            host, port = self.server.host, self.server.port
+            controls, self.server = self.server.controls, WebServer(host, port, clock=self._clock)
+            self.server.controls = controls
+            self.server.start()
+            warn_if_open(host)
+        meta = KINDS['meta'] + wire.encode_meta(wire.MetaMessage(
+            info.stream, info.avatar, info.names, float(info.fps), float(info.latency * 1000),
+            info.bundle, info.sample_rate))
+        self.server.greeting = [meta]
+        self.server.tell(meta)
+
+    def send(self, frame: TimedFrame) -> None:
+        """Show one frame."""
+        info, pose = self._opened(), frame.frame
+        self.server.tell(KINDS['face'] + wire.encode_face(wire.FaceMessage(
+            pose.index, frame.capture_ns, self._clock.now(), frame.present_ns, float(info.fps),
+            pose.weights, pose.flags, info.stream, pose.head, pose.eyes)), frame=True)
+
+    def hear(self, audio: TimedAudio) -> None:
+        """Let the pages hear."""
+        self._opened()
+        self.server.tell(KINDS['audio'] + wire.encode_audio(wire.AudioMessage(
+            audio.start, audio.capture_ns, audio.present_ns, audio.sample_rate, audio.samples)))
+
+    def notify(self, event: Event) -> None:
+        """Tell the pages."""
+        self._opened()
+        self.server.tell(KINDS['event'] + wire.encode_event(event))
+
+    def close(self) -> None:
+        """End the server, if it is this sink's own."""
+        self._info = None
+        if self._own:
+            self.server.stop()
+
+    def _opened(self) -> StreamInfo:
+        if self._info is None:
+            raise SinkError('the web sink is not open')
+        return self._info
+
+
+def host_and_port(argument: str) -> tuple[str, int]:
+    """Return what `PORT`, `HOST:PORT` or '' mean; raises `UsageError`."""
+    host, _, port = argument.rpartition(':') if argument else ('', '', str(PORT))
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise UsageError(f'sink web: expected web, web=PORT or web=HOST:PORT, got {argument!r}')
+    return host.strip('[]') or HOST, int(port)
+
+
+def warn_if_open(host: str) -> None:
+    """Say so where other machines can reach the server."""
+    try:
+        here = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        here = host == 'localhost'
+    if not here:
+        log.warning('other machines can look and steer: nothing is encrypted and nobody is asked '
+                    'who he is on %s; leave the host out to stay on this machine', host)
