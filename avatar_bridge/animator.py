@@ -26,10 +26,13 @@ from avatar_bridge.frames import (
     Weights,
 )
 from avatar_bridge.ports import Clock
-from avatar_bridge.schedule import SECOND, Schedule, Sound
+from avatar_bridge.schedule import BLOCK, SECOND, Schedule, Sound
+from avatar_bridge.stream.idle import IdleLife
 from avatar_bridge.timeline import StreamSpec
 
 REST: Final = np.zeros(len(rig.NAMES), np.float32)
+SETTLING: Final = 0.05          # seconds in which a face without audio covers half the way to rest
+SETTLED: Final = 0.001          # weight that counts as rest
 REMEMBERED: Final = 512         # pieces of audio whose compute time is averaged: 25 s of `live`
 
 
@@ -69,8 +72,9 @@ class AnimatedBy(Protocol):
         """Multiply shapes from the next frame on."""
         ...
 
-    def set_idle(self, amount: float) -> None:
-        """Live from the next frame on, 0 (not at all) to 1.5."""
+    @property
+    def life(self) -> IdleLife:
+        """What every frame passes last."""
         ...
 
 
@@ -106,8 +110,9 @@ class Animator:
     """
     Intake and engine, with indices that never repeat, times and the deadline policy.
 
-    A segment is what lies between two ends of speech. The engine starts afresh with each; frame
-    indices count on, and its first frame says `DISCONTINUITY`.
+    A segment is what lies between two ends of speech. The engine hears each afresh; frame indices
+    count on, and its first frame says `DISCONTINUITY`. Idle life counts the frames as the indices
+    do: it goes on from segment to segment, and while no audio comes at all.
     """
 
     def __init__(
@@ -131,7 +136,6 @@ class Animator:
         self._told = 0                  # samples of the segment that a sound cue was made of
         self._sound: list[Samples] = []
         self._fresh = False             # the next frame does not continue the one before
-        self._pose = REST
         self._spent: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
 
     @property
@@ -146,6 +150,11 @@ class Animator:
     def listening(self) -> bool:
         """Whether a segment has begun, so that frames may be owed."""
         return self._heard > 0
+
+    @property
+    def started(self) -> bool:
+        """Whether there was a frame."""
+        return self._base + self._given > 0
 
     def warm_up(self) -> None:
         """Do everything once, in silence: late imports and first runs take a second or two."""
@@ -180,18 +189,47 @@ class Animator:
         if self._schedule.due(self._base) < self._clock.now():
             self._schedule.forget(self._base, self._clock.now())
         count = math.ceil(seconds * self._engine.spec.fps)
-        poses = [self._pose * np.float32(1 - (step + 1) / count) for step in range(count)]
-        yield from self._cues([FaceFrame(index, pose, Flags.IDLE)
-                               for index, pose in enumerate(poses)])
+        pose = self._engine.life.state.pose
+        yield from self._without_audio(
+            [pose * np.float32(1 - (step + 1) / count) for step in range(count)])
+
+    def linger(self) -> Iterator[Cue]:
+        """
+        Yield a face that comes to rest and lives, up to what a silent source would give by now.
+
+        To be called every now and then while no audio comes; audio that comes then is not late.
+        """
+        now, spec = self._clock.now(), self._engine.spec
+        late = self._schedule.due(self._base) < now
+        if late:
+            self._schedule.forget(self._base, now)
+        until = now + math.floor(self._engine.latency * SECOND) - BLOCK
+        count = math.floor((until - self._schedule.due(self._base)) * spec.fps / SECOND)
+        if count > 0:
+            self._fresh = self._fresh and late
+            yield from self._without_audio(self._settling(count))
+
+    def _settling(self, count: int) -> Iterator[Weights]:
+        pose = self._engine.life.state.pose
+        keep = np.float32(0.5 ** (1 / (SETTLING * float(self._engine.spec.fps))))
+        for _ in range(count):
+            pose = np.where(pose < SETTLED, np.float32(0.0), pose * keep)
+            yield pose
+
+    def _without_audio(self, poses: Iterable[Weights]) -> Iterator[Cue]:
+        yield from self._cues(self._engine.life.push(
+            [FaceFrame(index, pose, Flags.IDLE) for index, pose in enumerate(poses)]))
         self._begin(self._base + self._given)
         self._schedule.restart(self._base)
 
-    def cut(self, index: int, pose: Weights) -> None:
-        """Forget the segment: frame `index`, after `pose`, is the next one, due now."""
+    def cut(self, index: int) -> None:
+        """Forget the segment: frame `index` is the next one, due now; life goes on from there."""
+        life = self._engine.life
+        then = life.remembered(index)
         self._engine.reset()
+        life.resume(then)
         self._schedule.forget(index, self._clock.now())
         self._begin(index)
-        self._pose = pose
 
     def _begin(self, index: int) -> None:
         self._intake.reset()
@@ -240,7 +278,6 @@ class Animator:
                 flags |= Flags.DISCONTINUITY
                 self._fresh = False
             self._given += 1
-            self._pose = frame.weights
             captured, seen = self._schedule.times(index)
             yield Cue(self._schedule.due(index),
                       TimedFrame(frame._replace(index=index, flags=flags), captured, seen))

@@ -72,8 +72,15 @@ def compose(
     settings = SessionSettings(
         pace=Pace(config.pace), avatar=config.avatar, bundle=bundle.name,
         channel=chosen_channel(config), stream=stream_id(config, bundle))
+    engine.set_idle(idle_amount(config))
     return Session(source or open_source(config, clock), engine, outlets, clock=clock,
                    settings=settings)
+
+
+def idle_amount(config: SessionConfig) -> float:
+    """Return how much the face lives by itself at first: auto means at a microphone."""
+    live = config.source.partition(':')[0] == 'mic' and config.pace == 'real'
+    return float({'on': True, 'off': False}.get(config.engine.idle, live))
 
 
 def open_source(config: SessionConfig, clock: Clock) -> AudioSource:

@@ -78,6 +78,12 @@ class FaceFrame(NamedTuple):
     eyes: Weights | None = None     # (4,) float32 left yaw, left pitch, right yaw, right pitch
 
 
+def angles(frame: FaceFrame) -> Weights:
+    """Return (7,) head and eyes, zero where the frame does not turn them."""
+    return np.concatenate([np.zeros(3, np.float32) if frame.head is None else frame.head,
+                           np.zeros(4, np.float32) if frame.eyes is None else frame.eyes])
+
+
 class TimedFrame(NamedTuple):
     """A frame and its times, nanoseconds of the session's clock."""
 

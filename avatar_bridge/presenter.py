@@ -15,8 +15,8 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from avatar_bridge.animator import REST, Cue
-from avatar_bridge.frames import Event, TimedAudio, TimedFrame, Weights
+from avatar_bridge.animator import Cue
+from avatar_bridge.frames import Event, TimedAudio, TimedFrame
 from avatar_bridge.ports import Clock
 from avatar_bridge.schedule import MILLISECOND, SECOND
 
@@ -70,7 +70,6 @@ class Presenter:
         self._queue: list[tuple[int, int, Cue]] = []
         self._sound: deque[tuple[int, int, Cue]] = deque()
         self._offered = 0
-        self._pose = REST
         self._change = threading.Condition()
         self._finished = False
 
@@ -99,11 +98,6 @@ class Presenter:
             self._last = 0              # a clock that jumped back must not keep frames waiting
             self._change.notify_all()
             return self.generation
-
-    def last(self) -> tuple[int, Weights]:
-        """Return how many frames were handed over, and the pose of the last one."""
-        with self._change:
-            return self.frames, self._pose
 
     def finish(self) -> None:
         """Let `run` return once everything was handed over."""
@@ -148,7 +142,6 @@ class Presenter:
                 return None
             if isinstance(cue.what, TimedFrame):
                 self.frames += 1
-                self._pose = cue.what.frame.weights
             self._change.notify_all()
         return cue
 

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 CUT_FADE: Final = Fraction(1, 10)       # seconds to rest after a flush
 LOST_FADE: Final = Fraction(3, 10)      # seconds to rest when the audio is gone
 PATIENCE: Final = 1.0                   # seconds without audio before a live face comes to rest
+LINGER: Final = 0.025                   # seconds between looks at a face that lives without audio
 CLOSING: Final = 5.0                    # seconds that a sink may take for its last frames
 WRITING: Final = 60.0                   # the same for a file that gets everything
 
@@ -212,8 +213,13 @@ class Session:
         self._engine.set_gains(gains)
 
     def set_idle(self, amount: float) -> None:
-        """Blink, look about and breathe: 0 (not at all) to 1.5; 1 is natural."""
-        self._engine.set_idle(amount)
+        """Blink, look about and breathe: 0 (not at all) to 1.5; 1 is natural. From any thread."""
+        self._engine.life.set_amount(amount)
+
+    @property
+    def idle(self) -> float:
+        """How much it does."""
+        return self._engine.life.amount
 
     @property
     def seconds(self) -> float:
@@ -271,13 +277,22 @@ class Session:
             self._presenter.finish()
 
     def _patience(self) -> float | None:
-        live = self.settings.pace is Pace.REAL
-        return PATIENCE if live and self._animator.listening else None
+        if self.settings.pace is not Pace.REAL:
+            return None
+        lingers = self.idle and not self._animator.listening and self._animator.started
+        return LINGER if lingers else PATIENCE
 
     def _rest(self) -> Iterable[Cue]:
-        """Give what is owed and come to rest: audio may break off in the middle of a word."""
-        yield from self._animator.end_speech()
-        yield from self._animator.fade(LOST_FADE)
+        """
+        Give what is owed and come to rest: audio may break off in the middle of a word.
+
+        A face that lives does so while nobody sends audio, too.
+        """
+        if self._animator.listening:
+            yield from self._animator.end_speech()
+            yield from self._animator.fade(LOST_FADE)
+        elif self.idle:
+            yield from self._animator.linger()
 
     def _cues(self, item: AudioBlock | EndOfSpeech | Event, arrival: int) -> Iterable[Cue]:
         if isinstance(item, AudioBlock):
@@ -288,7 +303,7 @@ class Session:
             yield Cue(0, item)
 
     def _cut(self) -> Iterable[Cue]:
-        self._animator.cut(*self._presenter.last())
+        self._animator.cut(self._presenter.frames)
         yield Cue(0, Event('flush'))
         yield from self._animator.fade(CUT_FADE)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from avatar_bridge.frames import FaceFrame
 from avatar_bridge.rig import INDEX, NAMES
+from avatar_bridge.stream.idle import IdleLife
 from avatar_bridge.timeline import StreamSpec, Timeline
 
 JAW = INDEX['jawOpen']
@@ -31,6 +32,7 @@ class EnergyEngine:
         self.steps = 2
         self.gain = 1.0
         self._cost = cost
+        self.life = IdleLife(Fraction(fps))
         self.reset()
 
     @property
@@ -48,17 +50,18 @@ class EnergyEngine:
         self._heard = np.zeros(0, np.float32)
         self._forgotten = 0
         self._given = 0
+        self.life.reset()
 
     def push(self, samples):
-        return self._frames(samples, self.steps)
+        return self.life.push(self._frames(samples, self.steps))
 
     def bridge(self, samples):
-        return self._frames(samples, 0)
+        return self.life.push(self._frames(samples, 0))
 
     def flush(self):
         total = self.spec.timeline.frames_in(self._end)
-        frames = [self._frame(index) for index in range(self._given, total)]
-        self.reset()
+        frames = self.life.push(self._frame(index) for index in range(self._given, total))
+        self._heard, self._forgotten, self._given = np.zeros(0, np.float32), 0, 0
         return frames
 
     @property

@@ -109,7 +109,7 @@ def test_sound_cues_are_all_of_the_sound_in_order():
 def test_a_cut_comes_to_rest_and_counts_on():
     animator = offline(EnergyEngine())
     given = frames(cue for block in blocks(1.0) for cue in animator.push(block, 0))[:20]
-    animator.cut(20, given[-1].frame.weights)
+    animator.cut(20)
     fade = frames(animator.fade(Fraction(1, 10)))
     after = speak(animator, blocks(0.1))
     assert [frame.frame.index for frame in (*given, *fade, *after)] == list(range(32))

@@ -17,6 +17,7 @@ from avatar_bridge.frames import AudioBlock, EndOfSpeech, Event, FaceFrame, Flag
 from avatar_bridge.schedule import MARGIN, SECOND
 from avatar_bridge.session import Pace, Session, SessionSettings
 from avatar_bridge.sources.feed import FeedSource
+from avatar_bridge.stream.idle import IdleLife
 from avatar_bridge.timeline import StreamSpec, Timeline
 
 RATE = 16000
@@ -34,10 +35,12 @@ class LoudnessEngine:
     def __init__(self, cost=0.0, steps=2):
         self.steps, self.cost = steps, cost
         self.gains = {}
+        self.life = IdleLife(SPEC.fps)
         self.reset()
 
     def reset(self):
         self.heard, self.given = np.zeros(0, np.float32), 0
+        self.life.reset()
 
     def set_gains(self, gains):
         self.gains = gains
@@ -56,7 +59,7 @@ class LoudnessEngine:
 
     def flush(self):
         frames = self._frames(SPEC.timeline.frames_in(len(self.heard)))
-        self.reset()
+        self.heard, self.given = np.zeros(0, np.float32), 0
         return frames
 
     def _frames(self, end):
@@ -66,7 +69,7 @@ class LoudnessEngine:
         frames = [FaceFrame(self.given + number, np.full(52, value, np.float32))
                   for number, value in enumerate(loudness)]
         self.given = max(end, self.given)
-        return frames
+        return self.life.push(frames)
 
 
 class Script:

@@ -11,7 +11,7 @@ from avatar_bridge_msgs.msg import AudioChunk, AudioLevel, BlendshapeFrame, Blen
 from builtin_interfaces.msg import Time
 import numpy as np
 
-from avatar_bridge.frames import StreamInfo, TimedAudio, TimedFrame
+from avatar_bridge.frames import StreamInfo, TimedAudio, TimedFrame, angles
 
 SECOND = 1_000_000_000
 
@@ -28,24 +28,26 @@ def from_time(stamp: Time) -> int:
 
 
 def frame_message(timed: TimedFrame, avatar: str) -> BlendshapeFrame:
-    """Return the message of one frame; head and eyes stay zero: no bundle turns them yet."""
+    """Return the message of one frame; head and eyes stay zero where it does not turn them."""
     message = BlendshapeFrame()
     message.header.stamp = to_time(timed.present_ns)
     message.header.frame_id = avatar
     message.index = timed.frame.index
     message.capture_stamp = to_time(timed.capture_ns)
     message.weights = np.ascontiguousarray(timed.frame.weights, np.float32)
+    turned = angles(timed.frame)
+    message.head, message.eyes = turned[:3], turned[3:]
     message.flags = int(timed.frame.flags)
     return message
 
 
-def layout_message(info: StreamInfo) -> BlendshapeLayout:
-    """Return what a subscriber should know about the stream."""
+def layout_message(info: StreamInfo, *, turns: bool = False) -> BlendshapeLayout:
+    """Return what a subscriber should know; `turns`: whether frames turn head and eyes."""
     return BlendshapeLayout(
         version=BlendshapeLayout.VERSION, stream=info.stream, avatar=info.avatar,
         names=list(info.names), fps_numerator=info.fps.numerator,
         fps_denominator=info.fps.denominator, latency=float(info.latency), bundle=info.bundle,
-        sample_rate=info.sample_rate,
+        sample_rate=info.sample_rate, has_head=turns, has_eyes=turns,
     )
 
 

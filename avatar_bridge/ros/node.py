@@ -34,7 +34,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from avatar_bridge.audio.messages import Format
 from avatar_bridge.bundle import load_bundle
-from avatar_bridge.compose import compose
+from avatar_bridge.compose import compose, idle_amount
 from avatar_bridge.config import Option
 from avatar_bridge.errors import AvatarBridgeError, UsageError
 from avatar_bridge.frames import AudioBlock, EndOfSpeech, Event
@@ -268,6 +268,8 @@ class AvatarNode(LifecycleNode):
             self._engine.steps = config.engine.steps
         if self._session is not None and 'steps' in new:
             self._session.set_steps(config.engine.steps)
+        if self._session is not None and 'idle' in new:
+            self._session.set_idle(idle_amount(config))
         if self._session is not None and 'muted' in new:
             self._session.mute(new['muted'])
 

@@ -35,18 +35,21 @@ class RosSink:
         self._layout = create(BlendshapeLayout, '~/layout', LATCHED)
         self._speaking = create(Bool, '~/is_speaking', LATCHED)
         self._audio = create(AudioChunk, '~/audio_delayed', qos_profile_sensor_data)
-        self._avatar = ''
+        self._info: StreamInfo | None = None
+        self._turns = False             # what the newest layout says of head and eyes
         self._spoken: bool | None = None
 
     def open(self, info: StreamInfo) -> None:
         """Publish the layout; who subscribes later gets it too."""
-        self._avatar = info.avatar
+        self._info = info
         self._spoken = None
-        self._publish(self._layout, layout_message(info))
+        self._describe(turns=False)
         self._say(False)
 
     def send(self, frame: TimedFrame) -> None:
         """Publish one frame, and whether somebody speaks where that changed."""
+        if (turns := frame.frame.head is not None) != self._turns:
+            self._describe(turns=turns)
         stamped = frame._replace(capture_ns=self._to_ros(frame.capture_ns),
                                  present_ns=self._to_ros(frame.present_ns))
         self._publish(self._frames, frame_message(stamped, self._avatar))
@@ -75,6 +78,16 @@ class RosSink:
         """Take the topics away."""
         for publisher in (self._frames, self._layout, self._speaking, self._audio):
             self._node.destroy_lifecycle_publisher(publisher)
+
+    @property
+    def _avatar(self) -> str:
+        return '' if self._info is None else self._info.avatar
+
+    def _describe(self, *, turns: bool) -> None:
+        """Publish the layout: at the start, and when idle life comes or goes."""
+        assert self._info is not None
+        self._turns = turns
+        self._publish(self._layout, layout_message(self._info, turns=turns))
 
     def _say(self, spoken: bool) -> None:
         if spoken != self._spoken:

@@ -13,7 +13,7 @@ from pathlib import Path
 import struct
 
 from avatar_bridge.errors import SinkError
-from avatar_bridge.frames import Event, StreamInfo, TimedAudio, TimedFrame
+from avatar_bridge.frames import Event, StreamInfo, TimedAudio, TimedFrame, angles
 from avatar_bridge.message_definitions import with_dependencies
 from avatar_bridge.sinks.journal import Journal
 from avatar_bridge.timeline import Timeline
@@ -37,6 +37,7 @@ class McapRecorder:
         self._timeline = Timeline()
         self._counts = {LAYOUT: 0, FRAME: 0}
         self._first = self._last = 0            # log times, ns
+        self._turns = False                     # what the newest layout says
         self._finished = True
 
     def open(self, info: StreamInfo) -> None:
@@ -55,6 +56,10 @@ class McapRecorder:
         if self._info is None:
             raise SinkError(f'{self._journal.path} is not open')
         time = self._timeline.nanoseconds(frame.frame.index)
+        turns = frame.frame.head is not None
+        if turns != self._turns:                # idle life came or went: say so
+            self._write(LAYOUT, time, layout_message(self._info, turns=turns))
+            self._turns = turns
         self._write(FRAME, time, frame_message(frame, time, self._info.avatar))
 
     def hear(self, audio: TimedAudio) -> None:
@@ -124,17 +129,22 @@ def frame_message(frame: TimedFrame, time: int, avatar: str) -> bytes:
     pose, cdr = frame.frame, Cdr()
     cdr.numbers('i', stamp[0]).numbers('I', stamp[1]).text(avatar).numbers('Q', pose.index)
     cdr.numbers('i', stamp[0]).numbers('I', stamp[1])
-    cdr.numbers('f', *pose.weights.tolist()).numbers('f', *[0.0] * 7)
+    cdr.numbers('f', *pose.weights.tolist()).numbers('f', *angles(pose).tolist())
     return cdr.numbers('B', int(pose.flags)).message()
 
 
-def layout_message(info: StreamInfo) -> bytes:
-    """Return a BlendshapeLayout; without the id of the run, so that bytes repeat."""
+def layout_message(info: StreamInfo, *, turns: bool = False) -> bytes:
+    """
+    Return a BlendshapeLayout; without the id of the run, so that bytes repeat.
+
+    `turns` tells whether frames turn head and eyes.
+    """
     cdr = Cdr().numbers('B', 1).text('').text(info.avatar).numbers('I', len(info.names))
     for name in info.names:
         cdr.text(name)
     cdr.numbers('I', info.fps.numerator, info.fps.denominator).numbers('d', float(info.latency))
-    return cdr.text(info.bundle).numbers('I', info.sample_rate).numbers('B', 0, 0).message()
+    return cdr.text(info.bundle).numbers('I', info.sample_rate).numbers(
+        'B', turns, turns).message()
 
 
 def declarations() -> bytes:

@@ -22,14 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_bridge.errors import SinkError
-from avatar_bridge.frames import Event, StreamInfo, TimedAudio, TimedFrame
+from avatar_bridge.frames import Event, StreamInfo, TimedAudio, TimedFrame, angles
 from avatar_bridge.sinks.journal import Journal, unwritable
 
 FORMAT_VERSION = 1
 
 
 class JsonLinesRecorder:
-    """The first line describes the stream; each of the others is one frame."""
+    """
+    The first line describes the stream; each of the others is one frame.
+
+    Frames that turn head and eyes have `head` and `eyes` too, as `FaceFrame` has them.
+    """
 
     def __init__(self, path: Path | str) -> None:
         """Write to `path` when opened."""
@@ -53,7 +57,10 @@ class JsonLinesRecorder:
         pose = frame.frame
         self._append({
             'index': pose.index, 't': round(float(pose.index / self._info.fps), 9),
-            'flags': int(pose.flags), 'weights': [round(x, 7) for x in pose.weights.tolist()],
+            'flags': int(pose.flags), **{
+                name: [round(x, 7) for x in values.tolist()] for name, values in
+                (('weights', pose.weights), ('head', pose.head), ('eyes', pose.eyes))
+                if values is not None},
         })
 
     def hear(self, audio: TimedAudio) -> None:
@@ -75,7 +82,8 @@ class NpzRecorder:
     Collect frames and write one npz file when closed.
 
     Arrays: weights (n, 52) float32, index (n,), t (n,) seconds, flags (n,), names (52,), fps
-    (numerator, denominator), latency in seconds, avatar, bundle, version.
+    (numerator, denominator), latency in seconds, avatar, bundle, version; and head (n, 3) and
+    eyes (n, 4), as `FaceFrame` has them, where any frame turns them.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -86,6 +94,8 @@ class NpzRecorder:
         self._index: list[int] = []
         self._flags = bytearray()
         self._weights = bytearray()
+        self._angles = bytearray()
+        self._turned = False            # some frame had angles
         self._unwritten = False
 
     def open(self, info: StreamInfo) -> None:
@@ -101,12 +111,14 @@ class NpzRecorder:
             raise unwritable(self._path, error) from error
 
     def send(self, frame: TimedFrame) -> None:
-        """Keep one frame (217 bytes; 47 MB an hour at 60 fps)."""
+        """Keep one frame (245 bytes; 53 MB an hour at 60 fps)."""
         if self._info is None:
             raise SinkError(f'{self._path} is not open')
         self._index.append(frame.frame.index)
         self._flags.append(int(frame.frame.flags))
         self._weights += frame.frame.weights.astype('<f4').tobytes()
+        self._angles += angles(frame.frame).astype('<f4').tobytes()
+        self._turned |= frame.frame.head is not None or frame.frame.eyes is not None
         self._unwritten = True
 
     def hear(self, audio: TimedAudio) -> None:
@@ -129,13 +141,15 @@ class NpzRecorder:
     def _arrays(self, info: StreamInfo) -> dict[str, NDArray[Any]]:
         index = np.array(self._index, np.int64)
         ratio = (info.fps.numerator, info.fps.denominator)
+        turns = np.frombuffer(bytes(self._angles), '<f4').reshape(-1, 7)
+        turned = {'head': turns[:, :3], 'eyes': turns[:, 3:]} if self._turned else {}
         return {
             'weights': np.frombuffer(bytes(self._weights), '<f4').reshape(-1, len(info.names)),
             'index': index, 't': index * ratio[1] / ratio[0],
             'flags': np.frombuffer(bytes(self._flags), np.uint8), 'names': np.array(info.names),
             'fps': np.array(ratio), 'latency': np.array(float(info.latency)),
             'avatar': np.array(info.avatar), 'bundle': np.array(info.bundle),
-            'version': np.array(FORMAT_VERSION),
+            'version': np.array(FORMAT_VERSION), **turned,
         }
 
 

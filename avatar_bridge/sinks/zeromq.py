@@ -112,7 +112,7 @@ class ZeroMqSink:
         pose = frame.frame
         self._publish('face', wire.encode_face(wire.FaceMessage(
             pose.index, frame.capture_ns, self._clock.now(), frame.present_ns, float(info.fps),
-            pose.weights, pose.flags, info.stream,
+            pose.weights, pose.flags, info.stream, pose.head, pose.eyes,
         )))
 
     def hear(self, audio: TimedAudio) -> None:

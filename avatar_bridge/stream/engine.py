@@ -14,7 +14,7 @@ from avatar_bridge.config import PROFILES, EngineConfig
 from avatar_bridge.frames import AudioWindow, FaceFrame, Flags, Samples, Weights
 from avatar_bridge.ports import ModelBundle
 from avatar_bridge.stream.blender import StreamBlender
-from avatar_bridge.stream.idle import IdleLife, checked_amount
+from avatar_bridge.stream.idle import IdleLife
 from avatar_bridge.stream.shaper import Shaper
 from avatar_bridge.stream.speech import SpeechDetector
 from avatar_bridge.stream.windower import Windower
@@ -75,7 +75,7 @@ class Engine:
 
     def set_idle(self, amount: float) -> None:
         """Blink, look about and breathe: 0 (not at all) to 1.5; 1 is natural."""
-        self.life.amount = checked_amount(amount)
+        self.life.set_amount(amount)
 
     def reset(self) -> None:
         """Forget everything; the next frame has index 0."""

@@ -8,21 +8,23 @@ from __future__ import annotations
 import math
 from typing import Final, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from avatar_bridge import rig
 from avatar_bridge.stream.moment import Moment, Spring, noise
 
-DRIFT: Final = np.radians((2.0, 1.2, 1.0))      # yaw, pitch, roll of slow noise, before the 0.6
-STIR: Final = np.radians((0.7, 0.6, 0.5))       # of quicker noise
+DRIFT: Final = tuple(map(math.radians, (2.0, 1.2, 1.0)))    # yaw, pitch, roll of slow noise
+STIR: Final = tuple(map(math.radians, (0.7, 0.6, 0.5)))     # of quicker noise
 SLOW: Final = 2.4               # seconds between knots
 QUICK: Final = 0.9
 CHANNELS: Final = 6             # yaw, pitch, roll, inner and outer brows, breath
 SPEAKING: Final = 0.6           # how much larger all of it is while speaking
 BREATH: Final = 0.25            # Hz
+UNEVEN: Final = 0.15            # of a breath: no two are of the same length
 BREATH_PITCH: Final = math.radians(0.3)
 NOD: Final = math.radians(5.0)  # down, where the jaw opens by 1 more than lately
 BROWS: Final = 0.03             # weight
+
+INNER: Final = rig.INDEX['browInnerUp']
+OUTER: Final = [rig.INDEX[f'browOuterUp{side}'] for side in ('Left', 'Right')]
 
 
 class Nod(NamedTuple):
@@ -42,15 +44,22 @@ class Nod(NamedTuple):
         return -NOD * (self.jaw.x - self.usual.x)
 
 
-def sway(seed: int, moment: Moment, nod: Nod) -> tuple[NDArray[np.float64], tuple[float, float]]:
-    """Return (3,) yaw, pitch, roll in radians, and the weights of inner and outer brows."""
+def sway(seed: int, moment: Moment, nod: Nod) -> tuple[list[float], tuple[float, float]]:
+    """Return yaw, pitch and roll in radians, and the weights of inner and outer brows."""
     slow = noise(seed, moment.t, spacing=SLOW, channels=CHANNELS)
-    quick = noise(seed + 1, moment.t, spacing=QUICK, channels=CHANNELS)
+    quick = noise(seed + 1, moment.t, spacing=QUICK, channels=len(STIR))
     larger = 1.0 + SPEAKING * moment.voice
-    head = larger * (DRIFT * slow[:3] + STIR * quick[:3])
-    phase = 2 * math.pi * (BREATH * moment.t + 0.15 * float(slow[5]))
-    # Speech takes its breath in the pauses: the quiet rhythm is not heard through it.
+    head = [larger * (drift * far + stir * near)
+            for drift, far, stir, near in zip(DRIFT, slow, STIR, quick, strict=False)]
+    phase = 2.0 * math.pi * (BREATH * moment.t + UNEVEN * slow[5])
+    # Speech takes its breath in the pauses: the quiet rhythm is not seen through it.
     head[1] += BREATH_PITCH * math.sin(phase) * (1.0 - 0.6 * moment.voice) + nod.pitch
-    inner, outer = (BROWS * larger * 0.5 * (1.0 + math.tanh(float(value)))
-                    for value in slow[3:5])
+    inner, outer = (0.5 * BROWS * larger * (1.0 + math.tanh(value)) for value in slow[3:5])
     return head, (inner, outer)
+
+
+def raise_brows(weights: list[float], inner: float, outer: float) -> None:
+    """Raise the brows in the 52 `weights`."""
+    weights[INNER] += inner
+    for brow in OUTER:
+        weights[brow] += outer
