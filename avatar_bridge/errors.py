@@ -26,3 +26,7 @@ class SinkError(AvatarBridgeError):
 
 class MissingPackageError(AvatarBridgeError):
     """An optional package or system library that is not installed."""
+
+
+class HeadError(AvatarBridgeError):
+    """A head that is missing, or that cannot be read or drawn."""
