@@ -15,7 +15,7 @@ from pathlib import Path
 import signal
 import sys
 import traceback
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from avatar_bridge import __version__
 from avatar_bridge.bundle import load_bundle
@@ -24,6 +24,10 @@ from avatar_bridge.compose import compose, open_bag, sink_for
 from avatar_bridge.config import OPTIONS, Option, SessionConfig, nearest, read_toml
 from avatar_bridge.errors import AvatarBridgeError, UsageError
 from avatar_bridge.session import Session, Stats
+from avatar_bridge.sinks.web_address import DEFAULT_PORT, for_viewer, is_web
+
+if TYPE_CHECKING:
+    from avatar_bridge.stage import Stage
 
 #: Options that make no sense where audio comes from a named file and goes into another.
 LIVE_ONLY: Final = ('source', 'input_rate', 'pace', 'sink')
@@ -93,6 +97,11 @@ def parser() -> Parser:
 
     live = verb('run', run, 'live: a source through the engine to sinks, until it ends or Ctrl-C')
     add_options(live, OPTIONS.values())
+    viewer = verb('view', view, 'live, with a face to look at: a page in the browser')
+    viewer.add_argument('--port', metavar='[HOST:]PORT', default=f'{DEFAULT_PORT}',
+                        help='where to serve the page (default: %(default)s on this machine)')
+    viewer.add_argument('--open', action='store_true', help='open the page in a browser')
+    add_options(viewer, OPTIONS.values())
     offline = [option for option in OPTIONS.values() if option.name not in LIVE_ONLY]
     file = verb('animate', animate, 'offline: an audio file to a file of frames')
     file.add_argument('input', metavar='IN', help='audio file: WAV, FLAC, Ogg, MP3')
@@ -152,8 +161,50 @@ def configured(arguments: argparse.Namespace, **fixed: Any) -> SessionConfig:
 def run(arguments: argparse.Namespace) -> int:
     """Animate a source live."""
     config = configured(arguments)
-    watch(compose(config), None if config.quiet else StatusLine())
+    if any(map(is_web, config.sinks)):
+        from avatar_bridge.stage import Stage
+
+        with Stage(config) as stage:
+            print(f'the face is at {stage.server.address}', file=sys.stderr)
+            while not watch(stage.session(), display_of(config)) and stage.wait(0.0):
+                pass
+    else:
+        watch(compose(config), display_of(config))
     return 0
+
+
+def view(arguments: argparse.Namespace) -> int:
+    """Animate a source live before a page, which stays when the source has ended."""
+    from avatar_bridge.stage import Stage
+
+    config = for_viewer(configured(arguments), arguments.port)
+    with Stage(config) as stage:
+        session = stage.session()
+        print(f'the face is at {stage.server.address} (Ctrl-C ends)', flush=True)
+        if arguments.open:
+            import webbrowser
+
+            webbrowser.open(stage.server.address)
+        while not shown(stage, session, display_of(config)):
+            while not stage.wait(0.25):         # in slices: a signal is seen between two of them
+                pass
+            session = stage.session()
+    return 0
+
+
+def shown(stage: Stage, session: Session, display: StatusLine | None) -> bool:
+    """Run a session; a failure is told to the pages and is not the end. True: Ctrl-C ended it."""
+    try:
+        return watch(session, display)
+    except AvatarBridgeError as error:
+        stage.report(error)
+        print(f'avatar-bridge: {error}', file=sys.stderr)
+        return False
+
+
+def display_of(config: SessionConfig) -> StatusLine | None:
+    """Return what shows how a live session goes."""
+    return None if config.quiet else StatusLine()
 
 
 def animate(arguments: argparse.Namespace) -> int:
@@ -275,9 +326,9 @@ class ProgressBar:
         print(f'{session.stats.frames} frames, {float(seconds):.2f} s', file=sys.stderr)
 
 
-def watch(session: Session, display: StatusLine | ProgressBar | None) -> None:
-    """Run a session and show how it goes; Ctrl-C ends it, a second one at once."""
-    started = False
+def watch(session: Session, display: StatusLine | ProgressBar | None) -> bool:
+    """Run a session and show how it goes; Ctrl-C ends it (True), a second one at once."""
+    started = interrupted = False
     try:
         session.start()
         started = True
@@ -285,6 +336,7 @@ def watch(session: Session, display: StatusLine | ProgressBar | None) -> None:
             if display:
                 display.show(session)
     except KeyboardInterrupt:
+        interrupted = True
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda number, _: os._exit(128 + number))
         session.stop()
@@ -295,3 +347,4 @@ def watch(session: Session, display: StatusLine | ProgressBar | None) -> None:
     if display:
         display.close(session)
     session.check()
+    return interrupted

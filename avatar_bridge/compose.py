@@ -11,21 +11,29 @@ who want what it brings.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+import contextlib
 from dataclasses import replace
+from functools import partial
 import hashlib
 from importlib import import_module
 from pathlib import Path
 import sys
+from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
-from avatar_bridge.audio.intake import Channel
+import numpy as np
+
+from avatar_bridge import __version__
+from avatar_bridge.audio.intake import Channel, Intake
 from avatar_bridge.bundle import Bundle, load_bundle
 from avatar_bridge.clock import MonotonicClock
 from avatar_bridge.config import SessionConfig, nearest
-from avatar_bridge.errors import MissingPackageError, UsageError
+from avatar_bridge.desk import Choices, Desk
+from avatar_bridge.errors import AudioError, AvatarBridgeError, MissingPackageError, UsageError
 from avatar_bridge.ports import AudioSource, Clock, FrameSink
 from avatar_bridge.session import Pace, Session, SessionSettings
 from avatar_bridge.stream.engine import Engine
+from avatar_bridge.wire import Take
 
 
 class Adapter(NamedTuple):
@@ -42,6 +50,7 @@ SINKS: Final[dict[str, Adapter]] = {
     'npz': Adapter('avatar_bridge.sinks.recorder:NpzRecorder', 'FILE', '.npz'),
     'jsonl': Adapter('avatar_bridge.sinks.recorder:JsonLinesRecorder', 'FILE', '.jsonl'),
     'mcap': Adapter('avatar_bridge.sinks.mcap:McapRecorder', 'FILE', '.mcap'),
+    'web': Adapter('avatar_bridge.sinks.web:WebSink.from_argument'),
 }
 SOURCES: Final[dict[str, Adapter]] = {
     'mic': Adapter('avatar_bridge.sources.microphone:Microphone'),
@@ -50,6 +59,7 @@ SOURCES: Final[dict[str, Adapter]] = {
     'bag': Adapter('avatar_bridge.sources.bag:BagSource', 'BAG'),
 }
 DEFAULT_SINKS: Final = ('zmq',)
+LONGEST: Final = 600            # seconds of an upload
 
 
 def compose(
@@ -73,8 +83,44 @@ def compose(
         pace=Pace(config.pace), avatar=config.avatar, bundle=bundle.name,
         channel=chosen_channel(config), stream=stream_id(config, bundle))
     engine.set_idle(idle_amount(config))
-    return Session(source or open_source(config, clock), engine, outlets, clock=clock,
-                   settings=settings)
+    session = Session(source or open_source(config, clock), engine, outlets, clock=clock,
+                      settings=settings)
+    for outlet in outlets:
+        if attach := getattr(outlet, 'attach', None):       # somebody there can steer
+            attach(desk(session, config))
+    return session
+
+
+def desk(session: Session, config: SessionConfig, *,
+         change: Callable[[SessionConfig], None] | None = None) -> Desk:
+    """Return the controls of a session; `change` begins another one."""
+    sources = {config.source: Path(config.source).name or config.source, 'mic': 'microphone'}
+    with contextlib.suppress(AvatarBridgeError, OSError):   # no PortAudio: no list
+        from avatar_bridge.sources.devices import PortAudio
+
+        sources |= {f'mic:{device.index}': device.name for device in PortAudio().devices()}
+    choices = Choices(sources, load_bundle(config.bundle).styles, __version__)
+    return Desk(session, config, choices, offline=partial(offline, config), change=change)
+
+
+def offline(config: SessionConfig, audio: bytes, idle: float) -> Take:
+    """Animate the bytes of an audio file at once; raises `AudioError`."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / 'upload'
+        path.write_bytes(audio)
+        source = find(SOURCES['file'])(path)
+        if source.duration > LONGEST:
+            raise AudioError(f'expected at most {LONGEST} s of sound, got '
+                             f'{source.duration:.0f} s; avatar-bridge animate has no limit')
+        engine = Engine(load_bundle(config.bundle), config.engine)
+        engine.set_idle(idle)
+        intake = Intake(engine.sample_rate, chosen_channel(config))
+        heard = [intake.push(block) for block in source.blocks()]
+    heard.append(intake.flush())
+    samples = np.concatenate(heard)
+    frames = engine.push(samples) + engine.flush()
+    return Take(float(engine.spec.fps), np.stack([frame.weights for frame in frames]),
+                bytes(frame.flags for frame in frames), samples, engine.sample_rate)
 
 
 def idle_amount(config: SessionConfig) -> float:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 import numpy as np
@@ -71,6 +71,16 @@ class AudioMessage:
     present_ns: int
     sample_rate: int
     samples: Samples                    # (n,) float32; 16 bit on the wire
+
+
+class Take(NamedTuple):
+    """A whole recording, with the sound where there is one."""
+
+    fps: float
+    weights: Weights                    # (n, 52) in [0, 1]
+    flags: bytes = b''                  # one for each frame, or none at all
+    samples: Samples = np.zeros(0, np.float32)      # (m,) mono
+    sample_rate: int = 16000
 
 
 def topic(avatar: str, kind: str) -> bytes:
@@ -139,10 +149,9 @@ def decode_meta(payload: bytes) -> MetaMessage:
 
 def encode_audio(message: AudioMessage) -> bytes:
     """Return the payload of an audio message; samples beyond full scale are clipped."""
-    pcm = np.rint(np.clip(message.samples, -1.0, 32767 / 32768) * 32768).astype('<i2')
     return _packed([
         VERSION, message.start, message.capture_ns, message.present_ns, message.sample_rate,
-        pcm.tobytes(),
+        _pcm(message.samples),
     ])
 
 
@@ -168,6 +177,15 @@ def decode_event(payload: bytes) -> Event:
     """Return the event; raises `WireError`."""
     fields = _Fields('event', payload, 3)
     return Event(fields.text(1), fields.text(2))
+
+
+def encode_take(take: Take) -> bytes:
+    """Return a recording as one map."""
+    payload: bytes = msgpack.packb({
+        'fps': float(take.fps), 'names': list(NAMES), 'weights': _floats(take.weights),
+        'flags': take.flags, 'sample_rate': take.sample_rate, 'pcm': _pcm(take.samples),
+    })
+    return payload
 
 
 class _Fields:
@@ -238,6 +256,10 @@ def _unpacked(kind: str, payload: bytes) -> Any:
         reason = ' '.join(str(error).split()) or type(error).__name__
         raise WireError(f'{kind}: expected msgpack, got {limit} bytes of something else '
                         f'({reason[:100]})') from error
+
+
+def _pcm(samples: Samples) -> bytes:
+    return np.rint(np.clip(samples, -1.0, 32767 / 32768) * 32768).astype('<i2').tobytes()
 
 
 def _floats(numbers: Weights | None) -> bytes | None:

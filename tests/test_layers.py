@@ -21,8 +21,9 @@ LAYERS = {
     'stream': 3, 'onnx_models': 3, 'torch_models': 3, 'portrait': 3,
     'sources': 4, 'sinks': 4, 'bundle': 4, 'pump': 4,
     'session': 5, 'governor': 5, 'schedule': 5, 'animator': 5, 'presenter': 5, 'lane': 5,
+    'desk': 5,
     'compose': 6,
-    'cli': 7, 'bench': 7, 'doctor': 7, 'demo': 7, 'inspection': 7,
+    'cli': 7, 'stage': 7, 'bench': 7, 'doctor': 7, 'demo': 7, 'inspection': 7,
     'subscriber': 7, 'ros': 7, '__main__': 8,
 }
 
@@ -37,6 +38,7 @@ HOMES = {
     'zmq': {'sinks.zeromq', 'subscriber'},
     'rosbags': {'sources.recording'},
     'tqdm': {'cli'},
+    'aiohttp': {'sinks.web_server'},
     'matplotlib': {'demo'},
     'moderngl': {'portrait'},
     'pygltflib': {'gltf'},

@@ -11,15 +11,14 @@ from typing import Final
 
 from avatar_bridge import wire
 from avatar_bridge.clock import MonotonicClock
-from avatar_bridge.errors import SinkError, UsageError
+from avatar_bridge.errors import SinkError
 from avatar_bridge.frames import Event, StreamInfo, TimedAudio, TimedFrame
 from avatar_bridge.ports import Clock, Controls
+from avatar_bridge.sinks.web_address import DEFAULT_HOST, DEFAULT_PORT, host_and_port
 from avatar_bridge.sinks.web_server import WebServer
 
 log = logging.getLogger(__name__)
 
-HOST: Final = '127.0.0.1'
-PORT: Final = 5570
 #: First byte of a binary message: the place of its kind in `wire.KINDS`.
 KINDS: Final = {kind: bytes([number]) for number, kind in enumerate(wire.KINDS)}
 
@@ -31,8 +30,8 @@ class WebSink:
     The server may be one that lives longer than the session, or is made and ended here.
     """
 
-    def __init__(self, host: str = HOST, port: int = PORT, *, server: WebServer | None = None,
-                 clock: Clock | None = None) -> None:
+    def __init__(self, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT, *,
+                 server: WebServer | None = None, clock: Clock | None = None) -> None:
         """Serve on `host` and `port` when opened, or use `server`."""
         self._clock = clock or MonotonicClock()
         self._own = server is None
@@ -92,14 +91,6 @@ class WebSink:
         if self._info is None:
             raise SinkError('the web sink is not open')
         return self._info
-
-
-def host_and_port(argument: str) -> tuple[str, int]:
-    """Return what `PORT`, `HOST:PORT` or '' mean; raises `UsageError`."""
-    host, _, port = argument.rpartition(':') if argument else ('', '', str(PORT))
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise UsageError(f'sink web: expected web, web=PORT or web=HOST:PORT, got {argument!r}')
-    return host.strip('[]') or HOST, int(port)
 
 
 def warn_if_open(host: str) -> None:

@@ -5,8 +5,8 @@
 The viewer's server: a page, its files, and a WebSocket with frames down and commands up.
 
 It listens on loopback unless told otherwise. Every request must name this server in its Host
-header (so that a foreign name that resolves to 127.0.0.1 is refused) and, if it has an Origin, come
-from this server's own page.
+header (so that a foreign name that resolves to 127.0.0.1 is refused) and, if it has an Origin,
+come from this server's own page.
 """
 
 from __future__ import annotations
