@@ -32,6 +32,7 @@ class BatchConfig:
     deaf_share: float = 0.08            # of the excerpts hear nothing: the unconditional case
     noise_share: float = 0.5
     mirror_share: float = 0.5
+    blank_share: float = 0.0            # of the excerpts know nothing of the past: one-step use
 
 
 class Batch(NamedTuple):
@@ -87,6 +88,8 @@ def _excerpt(corpus: Corpus, config: BatchConfig, fps: float, rng: np.random.Gen
     if rng.random() < config.deaf_share:
         horizons = np.full_like(horizons, -1e3)
     timesteps = _timesteps(int(blocks[-1]) + 1, rng)[blocks.astype(int)]
+    if rng.random() < config.blank_share:
+        timesteps = np.ones_like(timesteps)
     return (features, clean, timesteps, times.astype(np.float32), blocks, horizons)
 
 

@@ -41,3 +41,21 @@ def lip_gap_loss(predicted: Tensor, clean: Tensor, deviation: Tensor) -> Tensor:
     gap = torch.as_tensor(LIP_GAP) * deviation
     error = ((predicted - clean) * gap).sum(dim=-1) / 0.05
     return error.square().mean()
+
+
+def seal_loss(predicted: Tensor, clean: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    """
+    Return the error of the square root of the lip gap: a millimetre counts most near closed.
+
+    :param predicted: (batch, frames, 52) standardised
+    :param clean: likewise
+    :param mean: (52,) mean of the weights
+    :param deviation: (52,) their standard deviation
+    """
+    row = torch.as_tensor(LIP_GAP)
+
+    def root(coefficients: Tensor) -> Tensor:
+        gap = ((coefficients * deviation + mean) * row).sum(dim=-1)
+        return (gap.clamp(min=0.0) + 0.003).sqrt()
+
+    return (root(predicted) - root(clean)).square().mean() / 0.02

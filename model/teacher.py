@@ -32,6 +32,8 @@ AFTER: Final = 0.065            # and falls after it
 ROUND_BEFORE: Final = 0.11      # rounding starts earlier
 SEAL_RAMP: Final = 0.055        # seconds from open to sealed
 SEAL_LEAST: Final = 0.05        # seconds that a seal lasts at least
+VOWELS: Final = frozenset({'open', 'mid', 'front', 'back', 'round'})
+VOWEL_GAP: Final = 0.03         # dm that the lips are apart in the middle of a vowel, at least
 REACH: Final = 0.15             # seconds around sound in which the mouth may move
 FITTED: Final = Path(__file__).parent / 'configs' / 'teacher.json'
 
@@ -50,10 +52,12 @@ def animate(phones: list[Phone], loudness: Array, *, lag: float | None = None) -
     """
     lag = fitted()['lag'] if lag is None else lag
     times = np.arange(len(loudness)) / RATE - lag
-    seal = gesture(phones, times, 'bilabial')
-    bite = gesture(phones, times, 'labiodental')
+    core = vowel_core(phones, times)
+    seal = gesture(phones, times, 'bilabial') * (1 - core)
+    bite = gesture(phones, times, 'labiodental') * (1 - core)
     effort = 0.7 + 0.45 * _smooth(loudness, 0.12)
     jaw = _smooth(blend(phones, times, 'aperture'), 0.06) * effort
+    jaw = np.maximum(jaw, core * VOWEL_GAP / 0.337)
     shapes = {name: _smooth(blend(phones, times, name), 0.06)
               for name in ('rounding', 'spread', 'parted')}
     shapes['tongue'] = np.maximum(gesture(phones, times, 'dental'),
@@ -78,7 +82,7 @@ def compose(jaw: Array, seal: Array, bite: Array, shapes: dict[str, Array], loud
                 weights[:, INDEX[name + side]] = np.clip(curve, 0, 1)
 
     put('jawOpen', jaw)
-    put('mouthClose', jaw * np.maximum(seal, 0.75 * bite))
+    put('mouthClose', jaw * np.maximum(seal, 0.92 * bite))
     put('mouthPress', 0.35 * seal)
     put('mouthRollLower', 0.28 * seal + 0.42 * bite)
     put('mouthRollUpper', 0.22 * seal)
@@ -146,6 +150,17 @@ def gesture(phones: list[Phone], times: Array, kind: str) -> Array:
         half = max(0.5 * (phone.end - phone.start), 0.5 * SEAL_LEAST)
         outside = np.maximum(0.0, np.abs(times - middle) - half) / SEAL_RAMP
         curve = np.maximum(curve, 0.5 + 0.5 * np.cos(np.pi * np.minimum(outside, 1.0)))
+    return curve
+
+
+def vowel_core(phones: list[Phone], times: Array) -> Array:
+    """Return (n,) in [0, 1]: 1 in the middle of vowels, 0 from their edges on."""
+    curve = np.zeros(len(times))
+    for phone in phones:
+        if phone.kind in VOWELS:
+            away = np.abs(times - 0.5 * (phone.start + phone.end))
+            part = np.minimum(2 * away / max(phone.end - phone.start, 0.04), 1.0)
+            curve = np.maximum(curve, 0.5 + 0.5 * np.cos(np.pi * part))
     return curve
 
 

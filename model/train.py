@@ -26,7 +26,7 @@ from avatar_bridge import rig
 from model.batches import Batch, BatchConfig, draw
 from model.data import Corpus, load_corpus
 from model.live_denoiser import Condition, Cut, LiveConfig, LiveDenoiser
-from model.losses import coefficient_loss, lip_gap_loss, velocity_loss
+from model.losses import coefficient_loss, lip_gap_loss, seal_loss, velocity_loss
 from model.settings import read_toml
 
 
@@ -44,6 +44,7 @@ class TrainConfig:
     average: float = 0.998              # decay of the exponential moving average of parameters
     velocity: float = 0.5
     lip_gap: float = 0.5
+    seal: float = 0.0
     seed: int = 1
     checkpoint_every: int = 200
     threads: int = 2
@@ -104,7 +105,7 @@ def statistics(corpus: Corpus) -> tuple[Tensor, Tensor]:
 
 
 def losses(run: Run, batch: Batch, device: str) -> dict[str, Tensor]:
-    """Return the three losses of one batch."""
+    """Return the losses of one batch."""
     def tensor(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(device)
 
@@ -122,7 +123,8 @@ def losses(run: Run, batch: Batch, device: str) -> dict[str, Tensor]:
     predicted = predicted.float()
     return {'coefficient': coefficient_loss(predicted, clean),
             'velocity': velocity_loss(predicted, clean, batch.fps),
-            'lip_gap': lip_gap_loss(predicted, clean, run.deviation)}
+            'lip_gap': lip_gap_loss(predicted, clean, run.deviation),
+            'seal': seal_loss(predicted, clean, run.mean, run.deviation)}
 
 
 def update(run: Run, config: TrainConfig, batch: Batch, device: str) -> dict[str, float]:
@@ -131,7 +133,7 @@ def update(run: Run, config: TrainConfig, batch: Batch, device: str) -> dict[str
         group['lr'] = config.learning_rate * learning_rate_factor(run.step, config)
     parts = losses(run, batch, device)
     total = (parts['coefficient'] + config.velocity * parts['velocity']
-             + config.lip_gap * parts['lip_gap'])
+             + config.lip_gap * parts['lip_gap'] + config.seal * parts['seal'])
     run.optimiser.zero_grad(set_to_none=True)
     total.backward()
     torch.nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
