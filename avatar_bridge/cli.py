@@ -110,7 +110,8 @@ def parser() -> Parser:
     bag.add_argument('--topic', default='', help='the audio topic (default: the only one)')
     for made in (file, bag):
         made.add_argument('-o', '--output', metavar='OUT', required=True, type=Path,
-                          help='.csv (Live Link), .npz, .jsonl or .mcap')
+                          help='.csv (Live Link), .npz, .jsonl, .mcap; .mp4 is a film of the face '
+                          'with its sound, .png a sheet of portraits')
         add_options(made, offline)
     verb('devices', devices, 'list audio inputs')
     about = verb('inspect', inspect, 'what a bundle is')

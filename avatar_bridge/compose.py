@@ -30,6 +30,7 @@ from avatar_bridge.clock import MonotonicClock
 from avatar_bridge.config import SessionConfig, nearest
 from avatar_bridge.desk import Choices, Desk
 from avatar_bridge.errors import AudioError, AvatarBridgeError, MissingPackageError, UsageError
+from avatar_bridge.phones import phones_beside
 from avatar_bridge.ports import AudioSource, Clock, FrameSink
 from avatar_bridge.session import Pace, Session, SessionSettings
 from avatar_bridge.stream.engine import Engine
@@ -51,6 +52,8 @@ SINKS: Final[dict[str, Adapter]] = {
     'jsonl': Adapter('avatar_bridge.sinks.recorder:JsonLinesRecorder', 'FILE', '.jsonl'),
     'mcap': Adapter('avatar_bridge.sinks.mcap:McapRecorder', 'FILE', '.mcap'),
     'web': Adapter('avatar_bridge.sinks.web:WebSink.from_argument'),
+    'mp4': Adapter('avatar_bridge.sinks.film:FilmRecorder', 'FILE', '.mp4'),
+    'png': Adapter('avatar_bridge.sinks.contact_sheet:ContactSheet', 'FILE', '.png'),
 }
 SOURCES: Final[dict[str, Adapter]] = {
     'mic': Adapter('avatar_bridge.sources.microphone:Microphone'),
@@ -88,6 +91,10 @@ def compose(
     for outlet in outlets:
         if attach := getattr(outlet, 'attach', None):       # somebody there can steer
             attach(desk(session, config))
+        if config.pace == 'real' and (follow := getattr(outlet, 'follow', None)):
+            follow(clock)                                   # it may leave out what takes long
+        if recite := getattr(outlet, 'recite', None):       # it shows what is said
+            recite(phones_beside(Path(config.source)))
     return session
 
 

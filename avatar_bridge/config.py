@@ -168,7 +168,8 @@ class SessionConfig:
         'text', 'real', 'frames at the time they are due, or as fast as they can be made',
         choices=('real', 'max'))
     sinks: tuple[str, ...] = _option(
-        'list', (), 'where frames go: zmq[=URL], csv=FILE, npz=FILE, jsonl=FILE or mcap=FILE; '
+        'list', (), 'where frames go: zmq[=URL], web[=PORT], csv=FILE, npz=FILE, jsonl=FILE, '
+        'mcap=FILE, mp4=FILE (a film) or png=FILE (a sheet of portraits); '
         'repeatable; none at all means zmq', name='sink', metavar='NAME[=ARG]')
     avatar: str = _option(
         'text', 'default', 'name of the face, part of every topic', metavar='NAME')

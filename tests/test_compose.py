@@ -76,7 +76,7 @@ def test_a_wrong_sink_is_refused_with_the_way_out(text, message):
         open_sink(text)
 
 
-@pytest.mark.parametrize('suffix', ['.csv', '.npz', '.jsonl', '.mcap', '.CSV'])
+@pytest.mark.parametrize('suffix', ['.csv', '.npz', '.jsonl', '.mcap', '.mp4', '.png', '.CSV'])
 def test_the_suffix_chooses_the_writer(suffix, tmp_path):
     path = tmp_path / f'face{suffix}'
     assert sink_for(path) == f'{suffix[1:].lower()}={path}'
@@ -84,7 +84,7 @@ def test_the_suffix_chooses_the_writer(suffix, tmp_path):
 
 
 def test_an_unknown_suffix_is_refused():
-    with pytest.raises(UsageError, match=r'\.csv, \.npz, \.jsonl, \.mcap; did you mean \.csv'):
+    with pytest.raises(UsageError, match=r'\.csv, \.npz, .*\.png; did you mean \.csv'):
         sink_for(Path('face.cvs'))
 
 
