@@ -1,0 +1,59 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The vertex basis: the vertices of the skin that stood in the base mesh, lips and upper face."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import io
+from typing import Final
+import zipfile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar_bridge.rig import NAMES
+from model.head.gltf import PER_DM
+from model.head.part import Part
+from model.head.source import Indices
+
+UPPER_MID: Final = 520          # of the base mesh: the middle of the inner upper lip
+LOWER_MID: Final = 540
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+
+
+def packed(face: Part, groups: Mapping[str, Indices], mirror: Indices) -> bytes:
+    """
+    Return the .npz of the vertices in `groups` (numbers in the base mesh).
+
+    Positions are 16-bit steps of 10 um, as in the glTF file; the same input, the same bytes.
+    """
+    wanted = np.unique(np.concatenate(list(groups.values())))
+    wanted = np.unique(np.concatenate([wanted, mirror[wanted]]))
+    order = np.argsort(face.weld, kind='stable')
+    rows = order[np.searchsorted(face.weld[order], wanted)]
+    zero = np.zeros_like(face.positions)
+    deltas = np.stack([_steps(face.deltas.get(name, zero)[rows]) for name in NAMES])
+    arrays = {'neutral': _steps(face.positions[rows]), 'deltas': deltas,
+              'mirror': np.searchsorted(wanted, mirror[wanted]).astype(np.int32)}
+    arrays |= {f'group_{name}': np.searchsorted(wanted, of).astype(np.int32)
+               for name, of in groups.items()}
+    return _zipped(arrays)
+
+
+def _steps(lengths: NDArray[np.float64]) -> NDArray[np.int16]:
+    return np.round(lengths * PER_DM).astype(np.int16)
+
+
+def _zipped(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
+    """Return an .npz without the date of its making."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, 'w') as archive:
+        for name, array in arrays.items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+            info = zipfile.ZipInfo(f'{name}.npy', _EPOCH)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, member.getvalue(), compresslevel=9)
+    return target.getvalue()

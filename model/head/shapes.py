@@ -1,0 +1,21 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The 52 shapes as displacements of the base mesh: Face Units, made exactly symmetric."""
+
+from __future__ import annotations
+
+from avatar_bridge.rig import MIRROR, NAMES
+from model.head.source import FACE_UNITS, BaseMesh, Points, Source
+
+
+def face_units(source: Source, mesh: BaseMesh) -> dict[str, Points]:
+    """Return (19158, 3) displacements in dm by name; mirror pairs mirror exactly."""
+    raw = {name: source.target(FACE_UNITS.format(name), len(mesh.vertices)) for name in NAMES}
+    return {name: (raw[name] + mirrored(raw[NAMES[other]], mesh)) / 2
+            for name, other in zip(NAMES, MIRROR, strict=True)}
+
+
+def mirrored(field: Points, mesh: BaseMesh) -> Points:
+    """Return a field of vectors as seen in the mirror."""
+    return field[mesh.mirror] * [-1, 1, 1]
