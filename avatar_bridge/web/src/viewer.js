@@ -1,0 +1,242 @@
+// Copyright 2026 The avatar_bridge authors
+// SPDX-License-Identifier: Apache-2.0
+
+import { FrameBuffer } from './frames.js';
+import { NAMES } from './rig.js';
+import { Speaker } from './sound.js';
+import { Stage } from './stage.js';
+import { Playback, fetchTake } from './take.js';
+
+const DELAY = 40;               // ms between a frame's time and the picture: what sound needs
+const MOST_DELAY = 250;
+const HALF_REFRESH = 8;
+const REST_HALF_LIFE = 90;      // ms in which a face without a stream comes half to rest
+const SILENT_FOR = 700;         // ms without a frame after which a live stream counts as over
+const STILL = 1e-3;
+
+/** Shows frames when they are due, live or from a file, with the sound that belongs to them. */
+export class Viewer extends EventTarget {
+  constructor({ canvas, connection, clock, curves, panel, notice }) {
+    super();
+    Object.assign(this, { connection, clock, curves, panel, notice });
+    this.buffer = new FrameBuffer();
+    this.speaker = new Speaker();
+    this.delay = DELAY;
+    this.worn = new Float32Array(NAMES.length);
+    this.turned = [0, 0];
+    this.shown = [];            // the newest: {index, present, at} for whoever measures
+    this.pictures = 0;
+    this.wantsSound = true;
+    try {
+      this.stage = new Stage(canvas);
+    } catch {
+      this.stage = null;
+    }
+    this.#listen();
+  }
+
+  start() {
+    if (this.stage) this.wearOurs().catch((error) => this.panel.complain(error.message));
+    const loop = (time) => {
+      requestAnimationFrame(loop);
+      this.#tick(performance.now(), time);
+    };
+    requestAnimationFrame(loop);
+    setInterval(() => this.#report(), 250);
+  }
+
+  async wearHead(bytes) {
+    if (!this.stage) throw new Error('this browser has no WebGL');
+    const report = await this.stage.load(bytes);
+    this.#wear(this.worn, null);
+    return report;
+  }
+
+  async wearOurs() {
+    const answer = await fetch('/head.glb');
+    if (!answer.ok) throw new Error('the server has no head to show');
+    return this.wearHead(await answer.arrayBuffer());
+  }
+
+  async playFile(file) {
+    this.take = await fetchTake(file);
+    await this.#unlock(this.take.sampleRate);
+    this.replay();
+  }
+
+  replay() {
+    this.speaker.reset();
+    this.playback = new Playback(this.take, this.speaker);
+    this.curves.clear();
+    this.#changed('mode');
+  }
+
+  goLive() {
+    this.playback = null;
+    this.speaker.reset();
+    this.buffer.reset();
+    this.curves.clear();
+    if (this.meta) this.#unlock(this.meta.sampleRate);
+    this.#changed('mode');
+  }
+
+  turn(yaw, pitch) {
+    this.turned = [yaw, pitch];
+    if (this.stage) this.stage.turn = this.turned;
+    this.stale = true;
+  }
+
+  async toggleSound() {
+    this.wantsSound = !(this.wantsSound && this.speaker.state === 'running');
+    if (this.wantsSound) await this.#unlock(this.take && this.playback
+      ? this.take.sampleRate : this.meta?.sampleRate);
+    else this.speaker.reset();
+    this.#changed('sound');
+  }
+
+  /** Where the page stands, for tests. */
+  state() {
+    return {
+      state: this.notice.state, mode: this.playback ? 'file' : 'live', index: this.frame?.index,
+      age: this.age, stream: this.meta?.stream, influences: this.stage?.face?.read() ?? null,
+      weights: Object.fromEntries(NAMES.map((name, place) => [name, this.worn[place]])),
+      received: this.buffer.received, skipped: this.buffer.skipped, pictures: this.pictures,
+      delay: this.delay, drift: this.speaker.drift, sound: this.speaker.state,
+      cost: this.stage?.cost, ratio: this.stage?.ratio, trip: this.clock.trip, shown: this.shown,
+      scheduled: this.speaker.scheduled, missing: this.stage?.face?.missing, status: this.status,
+    };
+  }
+
+  #listen() {
+    const { connection } = this;
+    const on = (name, act) => connection.addEventListener(name, ({ detail }) => act(detail));
+    on('state', (state) => {
+      this.link = state;
+      if (state === 'lost') this.meta = null;
+    });
+    on('meta', (meta) => this.#begin(meta));
+    on('face', (frame) => {
+      this.arrived = performance.now();
+      this.over = false;
+      this.buffer.push(frame);
+    });
+    on('audio', (audio) => this.#hear(audio));
+    on('event', (event) => { this.over = event.name === 'end'; });
+    on('status', (status) => {
+      this.status = status;
+      this.panel.status(status);
+    });
+    on('failure', ({ text }) => this.panel.complain(text));
+  }
+
+  #begin(meta) {
+    this.meta = meta;
+    this.over = false;
+    this.delay = DELAY;
+    if (!this.playback) {
+      this.speaker.reset();
+      this.#unlock(meta.sampleRate);
+    }
+  }
+
+  async #unlock(sampleRate) {
+    if (this.wantsSound) await this.speaker.unlock(sampleRate);
+    this.#changed('sound');
+  }
+
+  #hear(audio) {
+    if (this.playback || !this.wantsSound) return;
+    const local = this.clock.local(audio.present + this.delay);
+    const late = this.speaker.play(audio.samples, local, audio.present);
+    if (late) this.delay = Math.min(MOST_DELAY, this.delay + late + 5);
+  }
+
+  #tick(now, refresh) {
+    const frame = this.playback ? this.playback.frame(now)
+      : this.buffer.take(this.clock.now() - this.delay + HALF_REFRESH);
+    if (frame) this.#show(frame, now);
+    else if (!this.playback && this.#isOver(now)) this.#rest(refresh - (this.last ?? refresh));
+    this.last = refresh;
+    if (this.stale && this.stage) {
+      this.stale = false;
+      this.stage.draw();
+      this.pictures += 1;
+    }
+    this.curves.draw(now);
+  }
+
+  #isOver(now) {
+    return this.link !== 'open' || this.over || now - (this.arrived ?? 0) > SILENT_FOR;
+  }
+
+  #show(frame, now) {
+    this.frame = frame;
+    this.#wear(frame.weights, frame.head);
+    this.age = frame.publish ? this.clock.now() - frame.publish : 0;
+    this.shown.push({ index: frame.index, present: frame.present, at: now });
+    if (this.shown.length > 600) this.shown.shift();
+    this.curves.add(now, frame.weights);
+    const lamp = document.getElementById('speaking');
+    if (lamp.classList.toggle('on', frame.speech) !== this.spoke) {
+      this.spoke = frame.speech;
+      lamp.setAttribute('aria-label', frame.speech ? 'speaking' : 'silent');
+    }
+  }
+
+  #rest(passed) {
+    if (!this.worn.some((weight) => weight > STILL)) return;
+    const keep = 0.5 ** (passed / REST_HALF_LIFE);
+    this.#wear(this.worn.map((weight) => (weight * keep > STILL ? weight * keep : 0)), null);
+    this.curves.add(performance.now(), this.worn);
+  }
+
+  #wear(weights, head) {
+    this.worn = weights;
+    this.stage?.wear(weights, head);
+    this.stale = true;
+  }
+
+  #changed(name) {
+    this.dispatchEvent(new Event(name));
+  }
+
+  /** Four times a second: the state in words, and the figures. */
+  #report() {
+    const now = performance.now();
+    const flowing = now - (this.arrived ?? -Infinity) < SILENT_FOR;
+    let state = this.link === 'open' ? 'waiting' : 'connecting';
+    if (this.playback) state = this.playback.ended ? 'played' : 'playing';
+    else if (this.link === 'lost' || (this.link === 'connecting' && this.frame)) state = 'lost';
+    else if (flowing && !this.over) state = 'live';
+    else if (this.over) state = 'ended';
+    const blocked = this.wantsSound && this.speaker.state === 'blocked'
+      && (state === 'live' || state === 'playing');
+    if (blocked) this.notice.offer('Turn the sound on', () => this.#clicked());
+    else this.notice.show(this.stage || state === 'lost' ? state : 'blind');
+    this.panel.values(this.worn);
+    this.panel.figures(this.#figures());
+    this.#changed('sound');
+  }
+
+  async #clicked() {
+    await this.speaker.context.resume();
+    this.#changed('sound');
+  }
+
+  #figures() {
+    const told = this.status;
+    const milliseconds = (value) => (value === undefined ? '–' : `${value.toFixed(1)} ms`);
+    return [
+      ['Latency of the model', told ? `${told.latency_ms.toFixed(0)} ms` : '–'],
+      ['beyond it, p50 / p99', told
+        ? `${told.latency_p50.toFixed(1)} / ${told.latency_p99.toFixed(1)} ms` : '–'],
+      ['Late / dropped frames', told ? `${told.late} / ${told.dropped}` : '–'],
+      ['Skipped by this page', String(this.buffer.skipped)],
+      ['Age of this frame', milliseconds(this.playback ? undefined : this.age)],
+      ['Sound against picture', this.speaker.state === 'running'
+        ? milliseconds(this.speaker.drift) : 'no sound'],
+      ['Compute for a second', told ? `${told.rtf.toFixed(2)} s` : '–'],
+      ['Picture', this.stage ? `${this.stage.cost.toFixed(0)} ms` : 'none'],
+    ];
+  }
+}
