@@ -78,8 +78,9 @@ class Pump:
 
     @property
     def stats(self) -> PumpStats:
-        """The counters of this moment."""
-        return self._stats
+        """The counters of this moment; what the sink left out itself was dropped too."""
+        stats = self._stats
+        return replace(stats, dropped=stats.dropped + getattr(self._sink, 'skipped', 0))
 
     def open(self, info: StreamInfo, timeout: float = 5.0) -> None:
         """Open the sink; raises `SinkError` where its first attempt fails."""

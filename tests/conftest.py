@@ -31,6 +31,8 @@ def _missing(marker):
     for package in needed.get(marker, ()):
         if find_spec(package) is None:
             return f'{package} is not installed: make test'
+    if marker == 'egl':
+        return _no_pictures()
     if marker == 'gpu':
         import torch
 
@@ -38,13 +40,27 @@ def _missing(marker):
     return ''
 
 
+def _no_pictures():
+    """Return why nothing can be drawn here, or nothing."""
+    from avatar_bridge.errors import MissingPackageError
+
+    try:
+        from avatar_bridge.portrait import context
+
+        context().release()
+    except MissingPackageError as error:
+        return str(error)
+    return ''
+
+
 def pytest_collection_modifyitems(items):
-    """Skip what cannot run and say why; where ROS must be there, that is an error."""
-    for marker in ('ros', 'model', 'gpu'):
+    """Skip what cannot run and say why; where it must be able to, that is an error."""
+    for marker in ('ros', 'model', 'gpu', 'egl'):
         chosen = [item for item in items if item.get_closest_marker(marker)]
         if not chosen or not (reason := _missing(marker)):
             continue
-        if marker == 'ros' and os.environ.get('AVATAR_BRIDGE_REQUIRE_ROS'):
-            raise pytest.UsageError(f'AVATAR_BRIDGE_REQUIRE_ROS is set, but {reason}')
+        if os.environ.get(f'AVATAR_BRIDGE_REQUIRE_{marker.upper()}'):
+            raise pytest.UsageError(f'AVATAR_BRIDGE_REQUIRE_{marker.upper()} is set, but '
+                                    f'{reason}')
         for item in chosen:
             item.add_marker(pytest.mark.skip(reason=reason))
