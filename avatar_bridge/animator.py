@@ -200,7 +200,7 @@ class Animator:
         To be called every now and then while no audio comes; audio that comes then is not late.
         """
         now, spec = self._clock.now(), self._engine.spec
-        late = self._schedule.due(self._base) < now
+        late = not self.started or self._schedule.due(self._base) < now
         if late:
             self._schedule.forget(self._base, now)
         until = now + math.floor(self._engine.latency * SECOND) - BLOCK

@@ -12,9 +12,10 @@ import pytest
 from avatar_bridge.animator import Animator
 from avatar_bridge.audio.intake import Intake
 from avatar_bridge.clock import ManualClock
-from avatar_bridge.frames import AudioBlock, Flags, TimedAudio, TimedFrame
+from avatar_bridge.frames import AudioBlock, FaceFrame, Flags, TimedAudio, TimedFrame
 from avatar_bridge.governor import Governor, Steady
 from avatar_bridge.schedule import FixedSchedule, LiveSchedule
+from avatar_bridge.stream.idle import IdleLife
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
@@ -184,3 +185,76 @@ def test_ten_minutes_keep_memory_flat_indices_gapless_and_frames_in_time():
         sizes.append(len(gc.get_objects()))
     assert expected >= 600 * 24 - 6
     assert sizes[-1] - sizes[2] < 1000
+
+
+def alive(schedule, clock):
+    engine = EnergyEngine()
+    engine.life.set_amount(1.0)
+    animator = Animator(engine, Intake(), schedule=schedule(engine.spec.fps, engine.latency),
+                        policy=Steady(2), clock=clock)
+    animator.warm_up()
+    return animator
+
+
+def turned(given):
+    return np.degrees([frame.frame.head for frame in given])
+
+
+def test_life_goes_on_from_segment_to_segment_and_through_fades():
+    animator = alive(FixedSchedule, ManualClock())
+    given = [*speak(animator, blocks(1.0)), *frames(animator.fade(Fraction(3, 10))),
+             *speak(animator, blocks(1.0)), *speak(animator, blocks(0.5))]
+    assert [frame.frame.index for frame in given] == list(range(168))
+    assert np.abs(np.diff(turned(given), 2, axis=0)).max() < 0.1
+    whole = IdleLife(Fraction(60), amount=1.0).push(
+        FaceFrame(index, frame.frame.weights * 0) for index, frame in enumerate(given))
+    yaw = [frame.head[0] for frame in whole]         # what the jaw does not move
+    assert np.allclose([frame.frame.head[0] for frame in given], yaw, atol=1e-6)
+
+
+def test_a_cut_takes_life_back_to_the_last_frame_that_was_shown():
+    animator = alive(FixedSchedule, ManualClock())
+    given = frames(cue for block in blocks(1.0) for cue in animator.push(block, 0))
+    animator.cut(20)
+    after = frames(animator.fade(Fraction(1, 10)))
+    assert [frame.frame.index for frame in after] == list(range(20, 26))
+    assert np.allclose(turned(after)[:, 0], turned(given)[20:26, 0], atol=1e-6)
+    jaw = [float(frame.frame.weights[JAW]) for frame in after]
+    assert jaw[0] < 0.5
+    assert jaw[-1] == 0.0
+
+
+def test_without_audio_a_living_face_is_as_far_as_silence_would_be():
+    clock = ManualClock()
+    animator = alive(LiveSchedule, clock)
+    given, shown = [], []
+    for _ in range(80):
+        clock.advance(25 * MILLISECOND)
+        cues = list(animator.linger())
+        shown += [cue.due for cue in cues]
+        given += frames(cues)
+    assert [frame.frame.index for frame in given] == list(range(len(given)))
+    assert 115 <= len(given) <= 126                     # 2 s and the latency
+    assert np.ptp(np.diff(shown)) < 2                   # ns: evenly
+    assert shown[-1] <= clock.now() + 100 * MILLISECOND
+    assert all(frame.frame.flags & Flags.IDLE for frame in given)
+    marked = [frame.frame.index for frame in given if frame.frame.flags & Flags.DISCONTINUITY]
+    assert marked == []
+    assert np.abs(np.diff(turned(given), 2, axis=0)).max() < 0.1
+
+
+def test_audio_that_comes_to_a_lingering_face_is_not_late():
+    clock = ManualClock()
+    animator = alive(LiveSchedule, clock)
+    for _ in range(40):
+        clock.advance(25 * MILLISECOND)
+        list(animator.linger())
+    last = animator._base
+    dues = []
+    for block in blocks(0.5):
+        clock.advance(10 * MILLISECOND)
+        dues += [(cue.due, cue.what.frame.index) for cue in animator.push(block, clock.now())
+                 if isinstance(cue.what, TimedFrame)]
+    assert dues[0][1] == last
+    began = clock.now() - 500 * MILLISECOND
+    assert dues[0][0] - began <= 100 * MILLISECOND      # the latency, as without life

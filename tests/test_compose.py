@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avatar_bridge import rig
 from avatar_bridge.compose import (
     SINKS,
     SOURCES,
@@ -14,6 +15,7 @@ from avatar_bridge.compose import (
     checked_path,
     compose,
     find,
+    idle_amount,
     open_sink,
     sink_for,
 )
@@ -128,3 +130,27 @@ def test_a_file_is_animated_by_its_name(tmp_path):
         sinks=(f'npz={tmp_path}/face.npz',))
     compose(config).run()
     assert np.load(tmp_path / 'face.npz')['weights'].shape[1] == 52
+
+
+@pytest.mark.parametrize(('values', 'amount'), [
+    ({'source': 'mic'}, 1.0), ({'source': 'mic:3'}, 1.0), ({'source': 'mic', 'idle': 'off'}, 0.0),
+    ({'source': 'mic', 'pace': 'max'}, 0.0), ({'source': 'talk.wav'}, 0.0), ({'source': '-'}, 0.0),
+    ({'source': 'talk.wav', 'idle': 'on'}, 1.0), ({'source': 'topic'}, 0.0),
+    ({'source': 'topic', 'idle': 'on'}, 1.0), ({'source': 'bag:take'}, 0.0),
+])
+def test_idle_life_is_for_microphones_unless_told_otherwise(values, amount):
+    assert idle_amount(SessionConfig.from_mapping(values)) == amount
+
+
+def test_a_session_lives_as_its_config_says():
+    sinks = {}
+    for idle in ('auto', 'on'):
+        sinks[idle] = Collected()
+        config = SessionConfig.from_mapping({'pace': 'max', 'source': '-', 'idle': idle})
+        compose(config, source=Tone(), sinks={'all': sinks[idle]}).run()
+    off, on = ([frame.frame for frame in sinks[idle].frames] for idle in ('auto', 'on'))
+    assert [frame.head for frame in off] == [None] * 15
+    assert all(frame.head.shape == (3,) and frame.eyes.shape == (4,) for frame in on)
+    mouth = list(rig.MOUTH)
+    assert all(np.array_equal(one.weights[mouth], other.weights[mouth])
+               for one, other in zip(off, on, strict=True))

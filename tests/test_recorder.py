@@ -222,6 +222,57 @@ def test_an_mcap_is_a_ros_recording_with_layout_and_stamps(tmp_path):
         assert (stamp.sec, stamp.nanosec) == (1, 483_333_333)
 
 
+HEAD = np.array([0.1, -0.2, 0.3], np.float32)
+EYES = np.array([0.4, -0.5, 0.6, -0.7], np.float32)
+
+
+@pytest.fixture(params=RECORDERS)
+def turned(request, tmp_path):
+    """Return the path of three frames of which the last two turn head and eyes."""
+    path = tmp_path / f'turned.{request.param}'
+    sink = RECORDERS[request.param](path)
+    sink.open(info())
+    for index in range(3):
+        turns = (HEAD * index, EYES * index) if index else (None, None)
+        pose = FaceFrame(index, WEIGHTS[index], Flags.IDLE, *turns)
+        sink.send(TimedFrame(pose, 0, 0))
+    sink.close()
+    return path
+
+
+def turns_of(path):
+    """Return (n, 7) head and eyes, read by others' code or by column name."""
+    if path.suffix == '.csv':       # the app's angles are of a world with x mirrored
+        return np.array([[-float(row['HeadYaw']), -float(row['HeadPitch']), float(row['HeadRoll']),
+                          -float(row['LeftEyeYaw']), -float(row['LeftEyePitch']),
+                          -float(row['RightEyeYaw']), -float(row['RightEyePitch'])]
+                         for row in csv.DictReader(path.read_text().splitlines())])
+    if path.suffix == '.jsonl':
+        return np.array([row.get('head', [0] * 3) + row.get('eyes', [0] * 4) for row in
+                         map(json.loads, path.read_text().splitlines()[1:])])
+    if path.suffix == '.npz':
+        arrays = np.load(path, allow_pickle=False)
+        return np.concatenate([arrays['head'], arrays['eyes']], axis=1)
+    with AnyReader([path]) as reader:
+        messages = [(connection.topic, reader.deserialize(data, connection.msgtype))
+                    for connection, _, data in reader.messages()]
+    assert [message.has_head for topic, message in messages if 'layout' in topic] == [False, True]
+    return np.array([[*message.head, *message.eyes] for topic, message in messages
+                     if 'blendshapes' in topic])
+
+
+def test_recordings_carry_head_and_eyes(turned):
+    expected = np.outer(range(3), [*HEAD, *EYES])
+    assert np.allclose(turns_of(turned), expected, atol=1e-6)
+    assert np.allclose(read(turned)[1], WEIGHTS[:3], atol=1e-7)
+
+
+def test_recordings_that_turn_nothing_say_so(tmp_path):
+    assert '"head"' not in record(tmp_path / 'take.jsonl').read_text()
+    assert 'head' not in np.load(record(tmp_path / 'take.npz'), allow_pickle=False).files
+    assert record(tmp_path / 'take.csv').read_text().splitlines()[1].endswith(',0.0000000000' * 9)
+
+
 @pytest.mark.parametrize('name', ['AudioChunk', 'BlendshapeFrame', 'BlendshapeLayout'])
 def test_shipped_definitions_are_those_of_the_messages(name):
     full = f'avatar_bridge_msgs/msg/{name}'

@@ -438,3 +438,39 @@ def test_flush_drops_what_others_pushed_ahead_of_time():
     assert sink.indices == list(range(len(sink.frames)))
     assert len(sink.frames) < 150
     assert len([flag for flag in sink.discontinuities if flag]) == 2
+
+
+def lingering(idle):
+    """Return what a sink got while nobody sent audio, then some, then an end of speech."""
+    sink, feed, engine = Collected(), FeedSource(capacity=60), LoudnessEngine()
+    session = Session(feed, engine, [sink])
+    session.set_idle(idle)
+    session.start()
+    time.sleep(1.5)
+    before = len(sink.frames)
+    for block in cut(speech(0.3)):
+        feed.push(block)
+    feed.end_of_speech()
+    time.sleep(1.0)
+    feed.finish()
+    assert session.wait(10)
+    session.close()
+    assert sink.indices == list(range(len(sink.frames)))
+    return sink, before, session
+
+
+def test_a_face_that_lives_does_so_before_and_after_speech():
+    sink, before, session = lingering(1.0)
+    assert session.idle == 1.0
+    assert 20 < before < 40
+    assert len(sink.frames) > before + 18 + 40
+    assert all(frame.frame.head is not None for frame in sink.frames)
+    assert max(np.diff(sink.times)) < SECOND // 5           # it never stands still
+    assert sink.loudness[-1] < 0.05
+    assert session.stats.late == 0
+
+
+def test_a_face_that_does_not_live_waits_for_audio():
+    sink, before, _ = lingering(0.0)
+    assert (before, len(sink.frames)) == (0, 18)
+    assert all(frame.frame.head is None for frame in sink.frames)

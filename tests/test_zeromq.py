@@ -90,6 +90,19 @@ def test_a_newcomer_gets_meta_at_once_and_then_frames(context, sink):
         assert np.array_equal(face.weights, frame(3).frame.weights)
 
 
+def test_head_and_eyes_travel_where_a_frame_turns_them(context, sink):
+    head, eyes = np.array([0.1, -0.2, 0.3], np.float32), np.full(4, 0.25, np.float32)
+    still = frame(0)
+    with subscriber(context, sink.endpoint) as socket:
+        joined(sink, socket)
+        for pose in (still.frame, still.frame._replace(head=head, eyes=eyes)):
+            sink.send(still._replace(frame=pose))
+        first, second = (wire.decode_face(socket.recv_multipart()[1]) for _ in range(2))
+    assert (first.head, first.eyes) == (None, None)
+    assert np.array_equal(second.head, head)
+    assert np.array_equal(second.eyes, eyes)
+
+
 def test_the_second_newcomer_gets_meta_too(context, sink):
     with subscriber(context, sink.endpoint) as first:
         joined(sink, first)

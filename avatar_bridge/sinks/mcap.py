@@ -49,6 +49,7 @@ class McapRecorder:
             self._journal.append(MAGIC + record(HEADER, text('ros2') + text('avatar_bridge'))
                                  + declarations())
             self._write(LAYOUT, 0, layout_message(info))
+            self._turns = False
         self._finished = False
 
     def send(self, frame: TimedFrame) -> None:
