@@ -47,8 +47,9 @@ class HeadBasis:
         weights = np.asarray(weights, np.float32)
         if weights.ndim != 2 or weights.shape[1] != len(NAMES):
             raise UsageError(f'weights of shape {weights.shape}: expected (frames, {len(NAMES)})')
-        flat = weights @ self.deltas.reshape(len(NAMES), -1)
-        return self.neutral + flat.reshape(len(weights), *self.neutral.shape)
+        placed = np.tile(self.neutral, (len(weights), 1, 1))
+        placed += np.tensordot(weights, self.deltas, 1)
+        return placed
 
 
 @cache
@@ -58,6 +59,10 @@ def load_head() -> HeadBasis:
     with path.open('rb') as file, np.load(file, allow_pickle=False) as stored:
         groups = {name.removeprefix('group_'): stored[name].astype(np.intp)
                   for name in stored.files if name.startswith('group_')}
-        return HeadBasis(stored['neutral'] * np.float32(UNIT),
-                         stored['deltas'] * np.float32(UNIT), groups,
+        return HeadBasis(_metres(stored['neutral']),
+                         _metres(stored['deltas']), groups,
                          stored['mirror'].astype(np.intp))
+
+
+def _metres(steps: NDArray[np.int16]) -> Floats:
+    return np.multiply(steps, UNIT, dtype=np.float32)
