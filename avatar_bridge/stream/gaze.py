@@ -84,7 +84,7 @@ class Gaze(NamedTuple):
         elif moment.began and not self.elsewhere:
             until, share = min(until, settled), AVERT_FIRST
         if t < until:
-            return self._replace(until=until)
+            return self if until == self.until else self._replace(until=until)
         # It begins between two frames, or with the frame that brought it forward.
         return self._next(seed, until if until > t - moment.dt else t, share)
 

@@ -116,8 +116,9 @@ class IdleLife:
             state = state._replace(asleep=False, gaze=Gaze.begin(self._seed, moment.t),
                                    blinks=Blinks.begin(self._seed, moment.t))
         gaze = state.gaze.step(self._seed, moment)
-        glance = gaze.start if gaze is not state.gaze and gaze.with_blink else math.inf
-        own = float(state.pose[LIDS].mean())
+        new = gaze.number > state.gaze.number
+        glance = gaze.start if new and gaze.with_blink else math.inf
+        own = float(min(state.pose[lid] for lid in LIDS))
         return state._replace(
             nod=state.nod.step(moment), gaze=gaze,
             blinks=state.blinks.step(self._seed, moment, own=own, glance=glance))
