@@ -42,6 +42,7 @@ class Material(NamedTuple):
     roughness: float = 1.0
     picture: bytes = b''
     see_through: bool = False
+    two_sided: bool = False
 
 
 class Part(NamedTuple):
@@ -158,7 +159,7 @@ class _Reader:
         roughness = 1.0 if about.roughnessFactor is None else about.roughnessFactor
         red, green, blue, alpha = map(float, color)
         return Material(found.name or '', (red, green, blue, alpha), float(roughness), picture,
-                        (found.alphaMode or 'OPAQUE') != 'OPAQUE')
+                        (found.alphaMode or 'OPAQUE') != 'OPAQUE', bool(found.doubleSided))
 
     def _optional(self, number: int | None, count: int, width: int) -> Floats:
         if number is None:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import ctypes
 import math
 from pathlib import Path
 import sys
@@ -29,7 +31,9 @@ HEAD: Final = Path(__file__).parent / 'assets' / 'head.glb'
 LIBRARIES: Final = 'apt-get install libegl1 libgl1 libgl1-mesa-dri'
 SAMPLES: Final = 4              # of each pixel's edges
 VIEW: Final = math.radians(20)  # opening of the lens, from bottom to top
-ROOM: Final = 0.06              # of the head's height that is left free above it
+ROOM: Final = 0.06              # of what is seen of the head, that is left free above it
+BELOW: Final = 0.95             # of the way from the pivot to the crown, seen below the pivot
+FADE: Final = 0.16              # of the picture's height in which the neck fades into the wall
 DIRECTIONS: Final = 48          # from which light comes in when openness is found out
 SHADE: Final = 256              # pixels along an edge of a picture for that
 #: The second pose that openness is found out in: what opens must not stay dark.
@@ -42,7 +46,6 @@ class Surface(NamedTuple):
     roughness: float
     through: float              # how much light creeps through, as through skin
     gloss: float
-    window: float               # how bright windows are in it
 
 
 class Piece(NamedTuple):
@@ -50,8 +53,10 @@ class Piece(NamedTuple):
 
     array: Any
     picture: Any
+    program: Any
     values: dict[str, Any]      # of the program's uniforms
     see_through: bool
+    two_sided: bool
 
 
 class Portrait:
@@ -68,17 +73,20 @@ class Portrait:
         self._mesh = Mesh(found)
         self._pivot = found.pivot
         self._gl = context()
+        self._wait = finish_of(self._gl)
         with self._gl:
             self._target = self._gl.framebuffer(
                 [self._gl.renderbuffer(size, 4, samples=SAMPLES)],
                 self._gl.depth_renderbuffer(size, samples=SAMPLES))
             self._flat = self._gl.framebuffer([self._gl.renderbuffer(size, 4)])
-            self._program = self._gl.program(shading.VERTEX, shading.FRAGMENT)
+            self._skin, self._eye = (
+                self._gl.program(shading.VERTEX, f'#version 330\n{kind}\n{shading.FRAGMENT}')
+                for kind in ('', '#define EYE'))
             self._wall = self._gl.vertex_array(
                 self._gl.program(shading.WALL_VERTEX, shading.WALL_FRAGMENT),
                 [(self._gl.buffer(np.array([-1, -1, 3, -1, -1, 3], 'f4')), '2f', 'corner')])
             self._behind = self._gl.texture(size, 4, wall(size))
-            self._program['wall'].value = self._wall.program['wall'].value = 1
+            self._tell('wall', 1)
             self._moving = self._gl.buffer(reserve=24 * len(self._mesh.rest), dynamic=True)
             self._look()
             tints = np.concatenate([part.colors for part in found.parts])
@@ -102,6 +110,7 @@ class Portrait:
         with self._gl:
             self._move(weights)
             self._draw(head)
+            self._wait()
             self._gl.copy_framebuffer(self._flat, self._target)
             data = self._flat.read(components=3, alignment=1)
         return np.frombuffer(data, np.uint8).reshape(self.size[1], self.size[0], 3)
@@ -119,24 +128,32 @@ class Portrait:
     def _draw(self, head: NDArray[Any] | None) -> None:
         self._target.use()
         self._target.clear(depth=1.0)
-        self._gl.enable_only(moderngl.DEPTH_TEST)
         self._gl.depth_func = '<='
+        self._gl.front_face = 'cw'      # the picture is drawn upside down, to be read from the top
         self._behind.use(1)
-        self._program['turn'].write(turned(np.zeros(3) if head is None else head))
+        self._tell('turn', turned(np.zeros(3) if head is None else head))
         for piece in self._pieces:
-            if piece.see_through:
-                self._gl.enable(moderngl.BLEND)
+            self._gl.enable_only(moderngl.DEPTH_TEST | piece.see_through * moderngl.BLEND
+                                 | (not piece.two_sided) * moderngl.CULL_FACE)
             piece.picture.use()
             for name, value in piece.values.items():
-                self._program[name].value = value
+                piece.program[name].value = value
             piece.array.render()
-        self._gl.disable(moderngl.BLEND)
+        self._gl.enable_only(moderngl.DEPTH_TEST)
         self._wall.render()
+
+    def _tell(self, name: str, value: Any) -> None:
+        """Tell every program that wants to know."""
+        for program in (self._skin, self._eye, self._wall.program):
+            if name in program:
+                program[name].value = value
 
     def _piece(self, part: Any, start: int, still: Any) -> Piece:
         indices = self._gl.buffer((part.triangles + start).astype('i4'))
+        surface = surface_of(part.name, part.material)
+        program = self._eye if part.name.startswith('Eye') else self._skin
         array = self._gl.vertex_array(
-            self._program, [(self._moving, '3f 3f', 'position', 'normal'),
+            program, [(self._moving, '3f 3f', 'position', 'normal'),
                             (still, '2f 4f', 'uv', 'tint')], indices)
         material = part.material
         pixels = (decoded(material.picture) if material.picture
@@ -144,25 +161,27 @@ class Portrait:
         picture = self._gl.texture(pixels.shape[1::-1], 4, rooted(pixels))
         picture.build_mipmaps()
         picture.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
-        surface = surface_of(part.name, material)
         values = {
             'base': material.color, 'alpha': material.color[3],
-            'surface': (surface.roughness, surface.through), 'window': surface.window,
+            'surface': (surface.roughness, surface.through),
             'shine': (surface.roughness ** 4, surface.gloss)}
-        return Piece(array, picture, values, material.see_through)
+        return Piece(array, picture, program, values, material.see_through, material.two_sided)
 
     def _look(self) -> None:
         """Put the camera where the whole head and the neck are in the picture."""
         low, high = self._mesh.rest.min(0), self._mesh.rest.max(0)
-        tall = high[1] - low[1]
-        top, bottom = high[1] + ROOM * tall, low[1] + 0.04 * tall
+        crown, pivot = float(high[1]), float(self._pivot[1])
+        bottom = max(float(low[1]), pivot - BELOW * (crown - pivot))
+        top = crown + ROOM * (crown - bottom)
         away = (top - bottom) / 2 / math.tan(VIEW / 2)
         eye = np.array([0, (top + bottom) / 2, away + (low[2] + high[2]) / 2], np.float32)
-        self._program['camera'].write(camera(eye, self.size))
-        self._program['eye'].value = tuple(eye)
-        self._program['pivot'].value = tuple(self._pivot)
-        self._program['ends'].value = (low[1] + 0.03 * tall, low[1] + 0.20 * tall)
-        self._program['neck'].value = (low[1], max(self._pivot[1], low[1] + 0.01 * tall))
+        self._tell('camera', camera(eye, self.size))
+        self._tell('eye', tuple(eye))
+        self._tell('pivot', tuple(self._pivot))
+        self._tell('ends', (bottom, bottom + FADE * (top - bottom)))
+        self._tell('neck', (float(low[1]), max(pivot, float(low[1]) + 1e-3)))
+        up, aside = math.tan(VIEW / 2), math.tan(VIEW / 2) * self.size[0] / self.size[1]
+        self._tell('lens', (aside, -up, -2 * aside / self.size[0], 2 * up / self.size[1]))
 
     def _openness(self) -> Floats:
         """Return how much of the room each vertex sees, 0..1, over two poses."""
@@ -217,17 +236,26 @@ def context() -> Any:
                                   ) from error
 
 
+def finish_of(gl: Any) -> Callable[[], Any]:
+    """Return what waits until all is drawn; other threads may run meanwhile, where that works."""
+    if sys.platform == 'linux':
+        # A context's own `finish` holds the lock of the interpreter: 20 ms a picture.
+        return ctypes.CDLL('libGL.so.1').glFinish
+    finish: Callable[[], Any] = gl.finish
+    return finish
+
+
 def surface_of(name: str, material: Material) -> Surface:
     """Return how a part with this name takes the light."""
     if name.startswith('Eye') and 'brow' not in name.lower():
-        return Surface(0.18, 0.25, 1.0, 1.0)
+        return Surface(0.18, 0.25, 1.0)
     if name.startswith('Teeth'):
-        return Surface(0.30, 0.35, 0.8, 0.0)
+        return Surface(0.30, 0.35, 0.8)
     if name.startswith('Tongue'):
-        return Surface(0.38, 1.0, 0.8, 0.0)
+        return Surface(0.38, 1.0, 0.8)
     if name.startswith(('Hair', 'Lashes', 'Brow')):
-        return Surface(0.6, 0.1, 0.4, 0.0)
-    return Surface(min(max(material.roughness, 0.42), 0.62), 1.0, 1.0, 0.0)
+        return Surface(0.6, 0.1, 0.4)
+    return Surface(min(max(material.roughness, 0.42), 0.62), 1.0, 1.0)
 
 
 def wall(size: tuple[int, int]) -> bytes:
@@ -253,8 +281,8 @@ def rooted(pixels: Pixels) -> bytes:
     return rooted.tobytes()
 
 
-def camera(eye: Floats, size: tuple[int, int]) -> bytes:
-    """Return the matrix of a lens at `eye` that looks along -z; the first row is the top."""
+def camera(eye: Floats, size: tuple[int, int]) -> tuple[float, ...]:
+    """Return the matrix, by columns, of a lens at `eye` that looks along -z; row 0 is the top."""
     near, far = 0.05, 10.0
     scale = 1 / math.tan(VIEW / 2)
     lens = np.array([
@@ -264,11 +292,11 @@ def camera(eye: Floats, size: tuple[int, int]) -> bytes:
         [0, 0, -1, 0]])
     move = np.eye(4)
     move[:3, 3] = -eye
-    return np.ascontiguousarray((lens @ move).T, 'f4').tobytes()
+    return tuple((lens @ move).T.ravel().tolist())
 
 
-def turned(head: NDArray[Any]) -> bytes:
-    """Return the rotation for yaw, pitch and roll in radians (+: left, up, to the left)."""
+def turned(head: NDArray[Any]) -> tuple[float, ...]:
+    """Return the rotation, by columns, for yaw, pitch, roll (radians; +: left, up, to the left)."""
     yaw, pitch, roll = np.nan_to_num(np.asarray(head, float))
     around_y = np.array([[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0],
                          [-math.sin(yaw), 0, math.cos(yaw)]])
@@ -276,7 +304,7 @@ def turned(head: NDArray[Any]) -> bytes:
                          [0, -math.sin(pitch), math.cos(pitch)]])
     around_z = np.array([[math.cos(roll), math.sin(roll), 0],
                          [-math.sin(roll), math.cos(roll), 0], [0, 0, 1]])
-    return np.ascontiguousarray((around_y @ around_x @ around_z).T, 'f4').tobytes()
+    return tuple((around_y @ around_x @ around_z).T.ravel().tolist())
 
 
 def around(count: int) -> Floats:

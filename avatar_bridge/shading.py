@@ -12,8 +12,14 @@ left), y up, z to the camera.
 
 from typing import Final
 
+LAMPS: Final = """
+const vec3 LAMP[3] = vec3[3](                   // key from the upper left, fill, one from behind
+    vec3(-0.46, 0.52, 0.72), vec3(0.80, 0.11, 0.59), vec3(0.53, 0.43, -0.73));
+"""
+
 VERTEX: Final = """
 #version 330
+""" + LAMPS + """
 in vec3 position;       // moved by the shapes, metres
 in vec3 normal;
 in vec2 uv;
@@ -28,17 +34,11 @@ uniform vec4 base;      // linear colour of the material
 uniform vec2 surface;   // roughness, how much light goes through
 out vec3 light;         // that the surface gives back in all directions
 out vec3 facing;
-out vec3 middle;        // between the main lamp and the beholder
-out vec3 second;        // between the other lamp and the beholder
-out vec3 mirrored;
-out vec3 spot;          // in the picture on the surface; z fades the neck
-out float open;
+out vec4 spot;          // in the picture on the surface; z fades the neck, w is openness
 
 const vec3 SKY = vec3(0.235, 0.26, 0.30);
 const vec3 GROUND = vec3(0.13, 0.098, 0.082);
 const vec3 THROUGH = vec3(0.42, 0.20, 0.13);    // how far light creeps around an edge of skin
-const vec3 LAMP[3] = vec3[3](                   // key from the upper left, fill, one from behind
-    vec3(-0.46, 0.52, 0.72), vec3(0.80, 0.11, 0.59), vec3(0.53, 0.43, -0.73));
 const vec3 POWER[3] = vec3[3](
     vec3(1.34, 1.25, 1.14), vec3(0.27, 0.30, 0.36), vec3(0.80, 0.84, 0.92));
 
@@ -60,34 +60,25 @@ void main() {
     soft += SKY * 0.45 * grazing * grazing * grazing * grazing * tint.a;
     light = base.rgb * tint.rgb * soft;
     facing = n;
-    middle = LAMP[0] + view;
-    second = LAMP[1] + view;
-    mirrored = reflect(-view, n);
-    open = tint.a;
-    spot = vec3(uv, smoothstep(ends.x, ends.y, position.y));
+    spot = vec4(uv, smoothstep(ends.x, ends.y, position.y), tint.a);
     gl_Position = camera * vec4(at, 1.0);
 }
 """
 
-FRAGMENT: Final = """
-#version 330
+FRAGMENT: Final = LAMPS + """
 in vec3 light;
 in vec3 facing;
-in vec3 middle;
-in vec3 second;
-in vec3 mirrored;
-in vec3 spot;
-in float open;
+in vec4 spot;
 out vec4 color;
 uniform sampler2D picture;      // on the surface; stored as square roots
 uniform sampler2D wall;
 uniform float alpha;
 uniform vec2 shine;             // fourth power of roughness, strength
-uniform float window;           // strength of the windows that an eye mirrors
+uniform vec4 lens;              // from pixels to the direction of the beholder
 
 float gleam(vec3 n, vec3 h) {
     float across = max(dot(n, h), 0.0);
-    float d = across * across / dot(h, h) / dot(n, n) * (shine.x - 1.0) + 1.0;
+    float d = across * across / dot(h, h) * (shine.x - 1.0) + 1.0;
     return shine.x / (d * d);
 }
 
@@ -102,10 +93,15 @@ vec3 encoded(vec3 light) {
 
 void main() {
     vec4 paint = texture(picture, spot.xy);
-    float shiny = (0.040 * gleam(facing, middle) + 0.010 * gleam(facing, second)) * shine.y;
-    vec2 pane = abs(mirrored.xy - vec2(-0.40, 0.46));
-    shiny += window * (1.0 - smoothstep(0.10, 0.17, max(pane.x, pane.y)));
-    vec3 seen = encoded(light * paint.rgb * paint.rgb + shiny * open);
+    vec3 n = normalize(facing);
+    vec3 view = normalize(vec3(lens.xy + lens.zw * gl_FragCoord.xy, 1.0));
+    float shiny = 0.040 * gleam(n, LAMP[0] + view) + 0.010 * gleam(n, LAMP[1] + view);
+#ifdef EYE
+    // A window in the eye.
+    vec2 pane = abs(reflect(-view, n).xy - vec2(-0.40, 0.46));
+    shiny += 0.8 * (1.0 - smoothstep(0.10, 0.17, max(pane.x, pane.y)));
+#endif
+    vec3 seen = encoded(light * paint.rgb * paint.rgb + shiny * shine.y * spot.w);
     vec3 behind = texelFetch(wall, ivec2(gl_FragCoord.xy), 0).rgb;
     color = vec4(mix(behind, seen, spot.z), alpha * paint.a);
 }

@@ -120,7 +120,7 @@ def test_the_head_turns_to_its_left_and_the_wall_stays(egg):
 @pytest.mark.parametrize(('angles', 'looks'), [
     ((0.3, 0, 0), (math.sin(0.3), 0)), ((0, 0.3, 0), (0, math.sin(0.3))), ((0, 0, 0.3), (0, 0))])
 def test_angles_are_left_up_and_to_the_left_shoulder(angles, looks):
-    matrix = np.frombuffer(turned(np.array(angles)), np.float32).reshape(3, 3).T
+    matrix = np.reshape(turned(np.array(angles)), (3, 3)).T
     assert (matrix @ [0, 0, 1])[:2] == pytest.approx(looks, abs=1e-6)
     top = matrix @ [0, 1, 0]
     assert top[0] == pytest.approx(math.sin(angles[2]), abs=1e-6), 'the crown leans to +x'
