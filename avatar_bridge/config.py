@@ -61,6 +61,8 @@ class Option:
 
     def read(self, value: Any) -> Any:
         """Return a plain value (text, number, list, mapping) as the field wants it, checked."""
+        if isinstance(value, bool) and {'on', 'off'} <= set(self.choices):
+            value = 'on' if value else 'off'        # what YAML makes of these two words
         try:
             value = _READERS[self.kind](value)
         except (ValueError, TypeError, KeyError, ZeroDivisionError):

@@ -34,6 +34,12 @@ def test_engine_options_are_read_from_text_and_from_values(key, value, field, ex
     assert getattr(SessionConfig.from_mapping({key: value}).engine, field) == expected
 
 
+@pytest.mark.parametrize(('given', 'read'), [
+    ('on', 'on'), (True, 'on'), (False, 'off'), ('auto', 'auto')])
+def test_idle_may_be_on_off_or_what_yaml_makes_of_these_words(given, read):
+    assert SessionConfig.from_mapping({'idle': given}).engine.idle == read
+
+
 @pytest.mark.parametrize('key', ['input-rate', 'input_rate'])
 def test_dashes_and_underscores_are_the_same(key):
     assert SessionConfig.from_mapping({key: 48000}).input_rate == 48000
@@ -46,6 +52,7 @@ def test_dashes_and_underscores_are_the_same(key):
     ({'steps': 2.5}, 'a whole number'),
     ({'steps': True}, 'a whole number'),
     ({'fps': 61}, 'from 24 to 60'),
+    ({'idle': 'onn'}, 'auto, on or off'),
     ({'fps': '1/0'}, 'ratio'),
     ({'guidance': float('nan')}, 'from 0 to 4'),
     ({'gain': ['jawOpne=1']}, 'did you mean jawOpen'),

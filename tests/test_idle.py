@@ -17,6 +17,7 @@ from avatar_bridge.audio.resample import Resampler
 from avatar_bridge.config import EngineConfig
 from avatar_bridge.errors import UsageError
 from avatar_bridge.frames import FaceFrame, Flags
+from avatar_bridge.head import load_head
 from avatar_bridge.stream.engine import Engine
 from avatar_bridge.stream.gaze import EYE_DEGREES
 from avatar_bridge.stream.idle import IdleLife
@@ -266,6 +267,14 @@ def test_lips_are_never_touched():
     assert weights(frames)[:, LIPS].tobytes() == poses[:, LIPS].tobytes()
     assert weights(frames).max() <= 1.0
     assert weights(frames).min() >= 0.0
+
+
+def test_what_it_moves_leaves_the_lips_of_our_head_alone():
+    head = load_head()
+    moved = np.flatnonzero(weights(live(3600, speech=talk(3600))[1]).max(axis=0))
+    assert len(moved) >= 14
+    lips = head.deltas[moved][:, head.groups['inner_lips']]
+    assert np.abs(lips).max() < 5e-5        # metres
 
 
 @pytest.mark.parametrize('fps', [25, 30, 50, 60])

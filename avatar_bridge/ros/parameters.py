@@ -150,8 +150,8 @@ def descriptor(option: Option) -> ParameterDescriptor:
         name=option.name, type=TYPES[option.kind], description=option.help + unit,
         additional_constraints=f'{option.accepts()}; {when}',
         read_only=option.name == 'autostart',
-        # fps: 60 is as good as fps: 60.0
-        dynamic_typing=option.kind in ('number', 'ratio'))
+        # fps: 60 is as good as fps: 60.0, and YAML takes on and off for true and false
+        dynamic_typing=option.kind in ('number', 'ratio') or 'on' in option.choices)
     if option.lowest is not None and option.highest is not None:
         if option.kind == 'integer':
             described.integer_range = [IntegerRange(

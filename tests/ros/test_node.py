@@ -4,9 +4,11 @@
 """The lifecycle node in a process of its own: states, parameters, services, diagnostics."""
 
 from pathlib import Path
+import time
 
 from conftest import stop
 from controller import Controller
+import numpy as np
 import pytest
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
@@ -104,6 +106,20 @@ def test_parameters_change_live_or_say_why_not(launch, controller):
     assert controller.change('deactivate')
     assert controller.change('cleanup')
     assert controller.set('fps', 25.0) == (True, '')
+
+
+def test_a_robot_that_lives_does_so_without_any_audio(launch, controller, start, tmp_path):
+    launch(autostart='true', idle='on')
+    listener = start('-m', 'avatar_bridge.ros.listener', tmp_path / 'heard.npz', name='listener')
+    controller.until(lambda: 'listening' in listener.log())
+    controller.until(lambda: controller.state() == 'active')
+    time.sleep(2.0)
+    assert controller.set('idle', 'off') == (True, '')      # it ends after a second of rest
+    assert listener.wait(15) == 0
+    frames = np.load(tmp_path / 'heard.npz')
+    assert len(frames['index']) > 60
+    assert np.ptp(frames['weights'], axis=0).max() > 0.01
+    assert np.mean(frames['flags'] & 4 > 0) > 0.9
 
 
 def test_flush_and_mute_answer(launch, controller):
