@@ -15,12 +15,40 @@ from numpy.typing import NDArray
 
 from avatar_bridge.rig import NAMES
 from model.head.gltf import PER_DM
+from model.head.build import LIP_RINGS, Head
+from model.head.graph import Graph
+from model.head.lips import CORNER, LOWER, LOWER_MID, UPPER, UPPER_MID, both_sides
 from model.head.part import Part
 from model.head.source import Indices
 
-UPPER_MID: Final = 520          # of the base mesh: the middle of the inner upper lip
-LOWER_MID: Final = 540
+EYES_FROM: Final = 0.17         # dm above the pivot: the upper face begins
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+
+
+def packed_head(head: Head) -> bytes:
+    """Return the basis of a head."""
+    face = head.part('Face')
+    return packed(face, groups(face, head.mesh.mirror), head.mesh.mirror)
+
+
+def groups(face: Part, mirror: Indices) -> dict[str, Indices]:
+    """
+    Return vertices of the base mesh by name.
+
+    Outer lips are the red, from the touching line outwards; the upper face is brows, lids,
+    forehead and what is between them (everything in front above the nostrils' wings).
+    """
+    kept = np.unique(face.weld[face.weld < len(mirror)])
+    graph = Graph(face)
+    rows = graph.rows(kept)
+    at = face.positions[rows]
+    inner = np.unique(np.concatenate([both_sides(of, mirror) for of in (
+        UPPER, LOWER, (CORNER, LOWER_MID))]))
+    near = graph.rings(graph.nodes(inner), 2 * LIP_RINGS)[rows] <= LIP_RINGS
+    upper = (at[:, 1] > EYES_FROM) & (at[:, 2] > 0.35)
+    return {'inner_lips': inner, 'outer_lips': np.setdiff1d(kept[near], inner),
+            'upper_face': kept[upper], 'inner_lip_upper_mid': np.array([UPPER_MID]),
+            'inner_lip_lower_mid': np.array([LOWER_MID])}
 
 
 def packed(face: Part, groups: Mapping[str, Indices], mirror: Indices) -> bytes:

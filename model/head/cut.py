@@ -25,22 +25,22 @@ def joined(mesh: BaseMesh, *groups: str) -> Quads:
                  np.concatenate([mesh.groups[name].uv_corners for name in groups]))
 
 
-def part(name: str, material: str, quads: Quads, mesh: BaseMesh, vertices: Points,
+def part(name: str, material: str, quads: Quads, uvs: Points, vertices: Points,
          shapes: Mapping[str, Points], keep: NDArray[np.bool_],
          refine: NDArray[np.bool_]) -> Part:
     """Return the kept faces after one level of subdivision, fine where asked for."""
     level = catmull_clark(quads.corners, len(vertices))
-    made = surface(quads, mesh.uvs, level, keep, refine)
+    made = surface(quads, uvs, level, keep, refine)
     matrix = level.matrix[made.vertices]
     deltas = {shape: matrix @ field for shape, field in shapes.items()}
     moving = {shape: np.where(np.abs(field).max(1, keepdims=True) < STILL, 0, field)
               for shape, field in deltas.items() if np.abs(field).max() >= STILL}
     return Part(name, material, matrix @ vertices, made.triangles,
-                made.uvs, made.vertices, moving)
+                np.stack([made.uvs[:, 0], 1 - made.uvs[:, 1]], 1), made.vertices, moving)
 
 
 def whole(name: str, material: str, quads: Quads, mesh: BaseMesh, vertices: Points,
           shapes: Mapping[str, Points]) -> Part:
     """Return all faces, all fine."""
     every = np.ones(len(quads.corners), bool)
-    return part(name, material, quads, mesh, vertices, shapes, every, every)
+    return part(name, material, quads, mesh.uvs, vertices, shapes, every, every)

@@ -123,6 +123,9 @@ class Writer:
             'NORMAL': self._attribute(_bytes(normals), normalized=True),
             'TEXCOORD_0': self._attribute(np.round(part.uvs * 65535).astype(np.uint16),
                                           normalized=True)}
+        if len(part.shade):
+            attributes['COLOR_0'] = self._attribute(
+                np.round(np.clip(part.shade, 0, 1) * 255).astype(np.uint8), normalized=True)
         faces = self._view(part.triangles.astype(np.uint16).tobytes(), target=_ELEMENTS)
         primitive: dict[str, Any] = {
             'attributes': attributes, 'material': self._materials[part.material],

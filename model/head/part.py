@@ -21,6 +21,7 @@ class Part:
     Positions (n, 3) and displacements are in decimetres, as in the source; vertices that share a
     `weld` number are one point of the surface (they differ in uv only); it is the number in the
     subdivision, whose first ones are the vertices of the base mesh.
+    `shade` (n, 3), where there is one, multiplies the colour (linear, 0..1).
     """
 
     name: str
@@ -31,6 +32,7 @@ class Part:
     weld: Indices
     deltas: Mapping[str, Points] = field(default_factory=dict)
     origin: Points = field(default_factory=lambda: np.zeros(3))
+    shade: Points = field(default_factory=lambda: np.zeros((0, 3)))
 
     def normals(self, positions: Points | None = None) -> Points:
         """Return smooth (n, 3) unit normals, weighted by angle, whole across seams."""

@@ -1,0 +1,179 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""From the wheel to the head: shape, cut, correct, shade and paint, in this order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from avatar_bridge.rig import NAMES
+from model.head import charts, cut, eyes, hair, lips, occlusion, paint, person, raster
+from model.head.clip import clipped, picked
+from model.head.gltf import Material
+from model.head.graph import Graph
+from model.head.part import Part
+from model.head.shapes import face_units
+from model.head.source import BaseMesh, Points, Source
+
+PIVOT: Final = slice(14070, 14078)      # the cube at MakeHuman's joint of neck and head
+BALLS: Final = {'Left': slice(14598, 14670), 'Right': slice(14670, 14742)}
+BROW: Final = (0.155, 0.175, 0.175, 0.155, 0.105)       # dm above the eye's centre, outwards
+LIP_RINGS: Final = 9                    # edges from the touching line to the edge of the red
+PICTURE: Final = 2048
+AJAR: Final = {'jawOpen': 0.55, 'mouthUpperUpLeft': 0.4, 'mouthUpperUpRight': 0.4}
+
+
+@dataclass(frozen=True)
+class Head:
+    """All that is written."""
+
+    parts: tuple[Part, ...]
+    materials: dict[str, Material]
+    mesh: BaseMesh
+
+    def part(self, name: str) -> Part:
+        """Return the part of that name."""
+        return next(part for part in self.parts if part.name == name)
+
+
+def built(source: Source) -> Head:
+    """Return the default head."""
+    mesh = source.mesh()
+    vertices = person.shaped(source, mesh)
+    vertices = vertices - vertices[PIVOT].mean(0)
+    shapes = face_units(source, mesh)
+    balls = {side: eyes.fitted(vertices[of]) for side, of in BALLS.items()}
+    body = _body(mesh, vertices, shapes, balls)
+    marks = _marks(vertices, balls)
+    face, shirt = lips.sealed(_dressed(body, 1.0), mesh.mirror), _shirt(_dressed(body, -1.0))
+    cap, knot = hair.shell(face), hair.knot()
+    face = _shaved(face)
+    mouth = [cut.whole(name, material, mesh.groups[group], mesh, vertices, moved)
+             for name, material, group, moved in (
+                 ('TeethUpper', 'teeth', 'helper-upper-teeth', {}),
+                 ('TeethLower', 'teeth', 'helper-lower-teeth', shapes),
+                 ('Tongue', 'tongue', 'helper-tongue', shapes))]
+    lashes = cut.whole('Lashes', 'lashes', cut.joined(mesh, *(
+        f'helper-{side}-eyelashes-{row}' for side in 'lr' for row in '12')), mesh, vertices, shapes)
+    looking = [eyes.eyeball(f'Eye{side}', side, ball) for side, ball in balls.items()]
+    picture = _painted(face, marks, mesh)
+    parts = _shaded([face, *looking, *mouth, cap, knot, shirt]) + [lashes]
+    return Head(tuple(parts), _materials(picture), mesh)
+
+
+def _body(mesh: BaseMesh, vertices: Points, shapes: dict[str, Points],
+          balls: dict[str, eyes.Ball]) -> Part:
+    """Return the skin of head and shoulders, fine around eyes, nose and mouth."""
+    quads = mesh.groups['body']
+    middle = vertices[quads.corners].mean(1)
+    keep = (middle[:, 1] > -2.4) & (np.abs(middle[:, 0]) < 2.2)
+    side = np.abs(middle) * [1, 0, 0] + middle * [0, 1, 1]
+    ball = balls['Left']
+    behind = (np.linalg.norm(side - ball.centre, axis=1) < ball.radius - 0.012) | (
+        (np.linalg.norm(side - ball.centre, axis=1) < ball.radius + 0.03)
+        & (middle[:, 2] < ball.centre[2] + 0.01) & (middle[:, 2] > 0))
+    keep &= ~behind
+    near_eye = (np.abs((side - ball.centre) / [0.24, 0.20, 1])[:, :2] ** 2).sum(1) < 1
+    lip = vertices[[520, 540]].mean(0)
+    near_lip = (((middle - lip) / [0.33, 0.22, 1])[:, :2] ** 2).sum(1) < 1
+    near_nose = (np.abs(middle[:, 0]) < 0.2) & (np.abs(middle[:, 1]) < 0.2)
+    inside = np.zeros(len(middle), bool)
+    inside[keep] = charts.inside(quads.take(keep), mesh.uvs)
+    refine = (middle[:, 2] > 0.62) & (near_eye | near_lip | near_nose) & ~(
+        inside & (middle[:, 2] < 0.78))
+    unrolled, uvs = charts.unrolled(quads.take(keep), mesh.uvs, vertices)
+    everywhere = replace_kept(quads, keep, unrolled)
+    made = cut.part('Face', 'skin', everywhere, uvs, vertices, shapes, keep, refine & keep)
+    return replace(made, deltas={name: made.deltas.get(name, np.zeros_like(made.positions))
+                                 for name in NAMES})
+
+
+def replace_kept(quads, keep, unrolled):
+    """Return all faces, the kept ones with new uvs (the others only smooth their neighbours)."""
+    corners = np.zeros_like(quads.uv_corners)
+    corners[keep] = unrolled.uv_corners
+    return type(quads)(quads.corners, corners)
+
+
+def _marks(vertices: Points, balls: dict[str, eyes.Ball]) -> paint.Landmarks:
+    ball = balls['Left'].centre
+    x = np.linspace(ball[0] - 0.185, ball[0] + 0.20, len(BROW))
+    return paint.Landmarks(ball, vertices[5134], vertices[[520, 540]].mean(0),
+                           np.stack([x, ball[1] + np.array(BROW)], 1))
+
+
+def _collar(at: Points) -> Points:
+    """Return how far above the collar (n, 3) points lie, dm."""
+    turn = np.arctan2(at[:, 0], at[:, 2] - 0.1)
+    return at[:, 1] - (-1.16 - 0.13 * np.cos(turn))
+
+
+def _dressed(body: Part, side: float) -> Part:
+    """Return the skin above the collar (+1), a little of it below too, or what is below (-1)."""
+    return clipped(body, side * _collar(body.positions) + (0.05 if side > 0 else 0.0))
+
+
+def _shirt(below: Part) -> Part:
+    """Return the shirt: what is below the collar, as cloth, cut round."""
+    at = below.positions
+    fall = np.clip(-0.9 - at[:, 1], 0, None)
+    below = clipped(below, 1 - (at[:, 0] / 1.75) ** 2 - (fall / 0.8) ** 2)
+    hem = np.exp(-np.clip(-_collar(below.positions), 0, None) / 0.05)
+    return replace(below, name='Shirt', material='shirt', deltas={},
+                   positions=below.positions + below.normals() * (0.03 + 0.02 * hem)[:, None])
+
+
+def _shaved(face: Part) -> Part:
+    """Return the skin without what the hair hides."""
+    deep = (hair.depth(face.positions) > 0.12)[face.triangles].all(1)
+    return picked(face, face.triangles[~deep])
+
+
+def _shaded(parts: list[Part]) -> list[Part]:
+    """Return the parts with baked occlusion; what the lips cover is lit as through a mouth ajar."""
+    rest, ajar = occlusion.seen(parts, {}), occlusion.seen(parts, AJAR)
+    return [replace(part, shade=_tone(part, closed, open_))
+            for part, closed, open_ in zip(parts, rest, ajar, strict=True)]
+
+
+def _tone(part: Part, closed: Points, ajar: Points) -> Points:
+    graph = Graph(part)
+    if part.material in ('teeth', 'tongue'):
+        light = np.clip(graph.smoothed(ajar[:, None], 2) * 1.5, 0.05, 1)
+        return light ** [0.9, 1.1, 1.1]
+    if part.material == 'eye':
+        return (0.55 + 0.45 * np.clip(graph.smoothed(closed[:, None], 2) * 1.6, 0, 1)) * np.ones(3)
+    best = np.maximum(closed, 0.7 * ajar) if part.name == 'Face' else closed
+    light = np.clip(graph.smoothed(best[:, None], 2) * 1.15, 0.03, 1)
+    # light that gets out of skin again is red
+    return light ** ([0.55, 0.75, 0.8] if part.name == 'Face' else [0.8, 0.8, 0.8])
+
+
+def _painted(face: Part, marks: paint.Landmarks, mesh: BaseMesh) -> bytes:
+    graph = Graph(face)
+    line = np.concatenate([lips.both_sides(of, mesh.mirror)
+                           for of in (lips.UPPER, lips.LOWER, (lips.CORNER,))])
+    rings = graph.rings(graph.nodes(line), 3 * LIP_RINGS)[:, None] / LIP_RINGS
+    lip = 1 - graph.smoothed(rings, 2)
+    inner = ((face.uvs[:, 1] > 1 - charts.STRIP)
+             & (np.abs(face.positions[:, 0]) < 0.5) & (face.positions[:, 1] < 0.18))[:, None]
+    fields = np.concatenate([face.positions, lip, inner], 1)
+    spread, _ = raster.spread(face, fields, PICTURE)
+    at = spread[..., :3]
+    return paint.encoded(paint.skin(at, spread[..., 3], hair.depth(at), spread[..., 4], marks))
+
+
+def _materials(skin: bytes) -> dict[str, Material]:
+    return {
+        'skin': Material(roughness=0.52, picture=skin),
+        'eye': Material(roughness=0.12, picture=paint.encoded(paint.eye(), quality=92)),
+        'teeth': Material((0.80, 0.74, 0.64, 1), 0.28),
+        'tongue': Material((0.50, 0.14, 0.13, 1), 0.42),
+        'lashes': Material((0.012, 0.009, 0.008, 1), 0.9, two_sided=True),
+        'hair': Material(roughness=0.55, picture=paint.encoded(paint.strands(), quality=85)),
+        'shirt': Material((0.035, 0.075, 0.10, 1), 0.95, two_sided=True),
+    }
