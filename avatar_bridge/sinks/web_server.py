@@ -35,6 +35,7 @@ except ImportError as missing:      # pragma: no cover
 log = logging.getLogger(__name__)
 
 ASSETS: Final = Path(__file__).parents[1] / 'assets'
+HEADS: Final = ('head.glb', 'head_small.glb')
 LARGEST_COMMAND: Final = 65536          # bytes of a message from a page
 LARGEST_UPLOAD: Final = 64 * 2**20      # bytes of a file
 MOST_PAGES: Final = 16
@@ -185,7 +186,7 @@ class WebServer:
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         name = Path(request.match_info['name']).name
-        return _sent(ASSETS / 'head.glb' if name == 'head.glb' else ASSETS / 'web' / name)
+        return _sent(ASSETS / name if name in HEADS else ASSETS / 'web' / name)
 
     async def _info(self, _request: web.Request) -> web.StreamResponse:
         return web.json_response(dict(self._desk().about()))

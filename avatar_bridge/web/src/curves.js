@@ -41,7 +41,7 @@ export class Curves {
     const height = Math.round(canvas.clientHeight * ratio);
     if (!width) return;
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-    const pen = canvas.getContext('2d');
+    const pen = canvas.getContext('2d', { willReadFrequently: true });  // drawn by the CPU
     const style = getComputedStyle(canvas);
     pen.clearRect(0, 0, width, height);
     pen.lineJoin = 'round';

@@ -65,5 +65,5 @@ bindTurning($('face'), viewer);
 bindKeys({ s: 'sound', m: 'mute', f: 'flush', n: 'seed', o: 'choose', d: 'theme' }, $('search'));
 
 /** For tests and the curious: where the page stands. */
-window.avatarBridge = { state: () => viewer.state() };
+window.avatarBridge = { state: () => viewer.state(), viewer };
 viewer.start();

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 const RESYNC = 0.025;           // s off its time after which sound starts anew
-const PULL = 0.004;             // most that the speed is bent to come back to time
+const PULL = 0.01;              // most that the speed is bent to come back to time
 const MARGIN = 0.004;           // s that the device needs at least
 
 /** Sound that is heard when it should be; `drift` says how far off it is, in milliseconds. */
@@ -18,7 +18,6 @@ export class Speaker {
     this.sources = new Set();
     this.next = null;           // context time at which the sound scheduled so far ends
     this.drift = 0;
-    this.late = 0;
     this.scheduled = [];        // the newest: {present, heard} in ms, for whoever measures
   }
 
@@ -51,10 +50,10 @@ export class Speaker {
 
   /**
    * Let `samples` be heard at `local`, milliseconds of performance.now.
-   * Returns by how many milliseconds they come too late for that, 0 for in time.
+   * Returns by how many milliseconds they come early enough for that; negative is too late.
    */
   play(samples, local, present) {
-    if (this.state !== 'running') return 0;
+    if (this.state !== 'running') return Infinity;
     const wanted = this.#contextTime(local);
     const earliest = this.context.currentTime + MARGIN;
     let at = this.next ?? wanted;
@@ -71,9 +70,7 @@ export class Speaker {
     this.next = at + buffer.duration / speed;
     this.scheduled.push({ present, heard: local + this.drift });
     if (this.scheduled.length > 200) this.scheduled.shift();
-    const tooLate = Math.max(0, 1000 * (earliest - wanted));
-    if (tooLate) this.late += 1;
-    return tooLate;
+    return 1000 * (wanted - earliest);
   }
 
   /** Return the context's time for an instant of performance.now, as it leaves the loudspeaker. */

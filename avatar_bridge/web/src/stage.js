@@ -11,8 +11,10 @@ import { GLTFLoader } from 'three/addons/loaders/GLTFLoader.js';
 import { Expressions, Morphs } from './morphs.js';
 
 const FIELD = 24;               // degrees, a portrait lens
-const SLOW = 24;                // ms a picture may take before it gets coarser
-const FAST = 9;
+const SLOW = 26;                // ms between pictures, smoothed, from which on they get coarser
+const FAST = 18;                // and below which they may get finer
+const SHARED = 33;              // ms between pictures at least that a processor draws
+const SETTLING = 40;            // pictures between two changes
 
 /** A head in soft studio light on a canvas. */
 export class Stage {
@@ -26,7 +28,11 @@ export class Stage {
     this.scene = new Scene();
     this.camera = new PerspectiveCamera(FIELD, 1, 0.01, 20);
     this.ratio = this.software ? 0.75 : Math.min(2, window.devicePixelRatio);
-    this.cost = 0;              // ms a picture takes, smoothed
+    this.cost = 0;              // ms that a picture takes of this thread, smoothed
+    this.interval = 16;         // ms between pictures, smoothed
+    this.settled = 0;
+    this.free = 0;              // when the next picture may begin
+    this.finest = this.software ? 1 : Math.min(2, window.devicePixelRatio);
     this.turn = [0, 0];         // how the user turned the head, radians
     this.#light();
     new ResizeObserver(() => this.#fit()).observe(canvas.parentElement);
@@ -118,32 +124,49 @@ export class Stage {
     this.face.wear(weights);
     const [yaw, pitch, roll] = head ?? [0, 0, 0];
     this.pivot.rotation.set(this.rest.x - pitch, this.rest.y + yaw, this.rest.z - roll, 'YXZ');
-    this.vrm?.update(0);
   }
 
-  /** Draw; gets coarser where the machine is too slow, and finer again. */
-  draw() {
-    if (!this.model) return;
-    const before = performance.now();
-    this.model.rotation.y = this.turn[0];
-    this.model.rotation.x = this.turn[1];
+  /**
+   * Draw, unless the picture before is not finished: then false, and the page stays quick.
+   * Gets coarser where the machine is too slow, and finer again.
+   */
+  draw(now) {
+    if (!this.model) return true;
+    const gl = this.renderer.getContext();
+    if (this.fence) {
+      if (gl.getSyncParameter(this.fence, gl.SYNC_STATUS) !== gl.SIGNALED) return false;
+      gl.deleteSync(this.fence);
+      this.fence = null;
+      // A processor that draws in place of a graphics card has other things to do as well.
+      this.free = this.software ? this.drawn + SHARED : now;
+    }
+    if (now < this.free) return false;
+    this.face.update();
+    this.model.rotation.set(this.turn[1], this.turn[0], 0);
     this.renderer.render(this.scene, this.camera);
-    if (this.software) this.renderer.getContext().finish();
-    this.cost += 0.08 * (performance.now() - before - this.cost);
+    this.fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
+    gl.flush();
+    this.cost += 0.08 * (performance.now() - now - this.cost);
+    const interval = now - (this.drawn ?? now);
+    this.drawn = now;
+    if (interval < 200) this.interval += 0.08 * (interval - this.interval);
     this.#adapt();
+    return true;
   }
 
   #adapt() {
-    const finest = this.software ? 1 : Math.min(2, window.devicePixelRatio);
-    const wanted = this.cost > SLOW ? this.ratio * 0.8 : this.cost < FAST ? this.ratio * 1.1
-      : this.ratio;
-    const ratio = Math.min(finest, Math.max(0.3, wanted));
-    this.pause = (this.pause ?? 0) + 1;
-    if (this.pause > 45 && Math.abs(ratio - this.ratio) > 0.02) {
-      this.pause = 0;
-      this.ratio = ratio;
-      this.#fit();
+    this.settled += 1;
+    if (this.settled < SETTLING) return;
+    if (this.interval > SLOW && this.ratio > 0.3) {
+      this.finest = Math.max(0.3, 0.95 * this.ratio);     // what was too fine is not tried again
+      this.ratio = Math.max(0.3, 0.75 * this.ratio);
+    } else if (this.interval < FAST && this.ratio < this.finest) {
+      this.ratio = Math.min(this.finest, 1.15 * this.ratio);
+    } else {
+      return;
     }
+    this.settled = 0;
+    this.#fit();
   }
 }
 

@@ -9,6 +9,10 @@ import { Playback, fetchTake } from './take.js';
 
 const DELAY = 40;               // ms between a frame's time and the picture: what sound needs
 const MOST_DELAY = 250;
+const ENOUGH = 15;              // ms that sound may come too early before the delay shrinks
+const SHRINK = 2;               // ms that it shrinks by, four times a second
+const GROW = 20;                // ms that it grows by at most
+const FAR = 50;                 // ms too early for two seconds: a jump, heard once, is better
 const HALF_REFRESH = 8;
 const REST_HALF_LIFE = 90;      // ms in which a face without a stream comes half to rest
 const SILENT_FOR = 700;         // ms without a frame after which a live stream counts as over
@@ -27,6 +31,8 @@ export class Viewer extends EventTarget {
     this.shown = [];            // the newest: {index, present, at} for whoever measures
     this.pictures = 0;
     this.wantsSound = true;
+    this.slack = [];            // ms that pieces of sound came early
+    this.margins = [];          // the least of them, in the last quarters of a second
     try {
       this.stage = new Stage(canvas);
     } catch {
@@ -53,7 +59,8 @@ export class Viewer extends EventTarget {
   }
 
   async wearOurs() {
-    const answer = await fetch('/head.glb');
+    let answer = this.stage.software ? await fetch('/head_small.glb') : null;
+    if (!answer?.ok) answer = await fetch('/head.glb');
     if (!answer.ok) throw new Error('the server has no head to show');
     return this.wearHead(await answer.arrayBuffer());
   }
@@ -102,7 +109,7 @@ export class Viewer extends EventTarget {
       weights: Object.fromEntries(NAMES.map((name, place) => [name, this.worn[place]])),
       received: this.buffer.received, skipped: this.buffer.skipped, pictures: this.pictures,
       delay: this.delay, drift: this.speaker.drift, sound: this.speaker.state,
-      cost: this.stage?.cost, ratio: this.stage?.ratio, trip: this.clock.trip, shown: this.shown,
+      cost: this.stage?.cost, ratio: this.stage?.ratio, interval: this.stage?.interval, trip: this.clock.trip, shown: this.shown,
       scheduled: this.speaker.scheduled, missing: this.stage?.face?.missing, status: this.status,
     };
   }
@@ -147,8 +154,24 @@ export class Viewer extends EventTarget {
   #hear(audio) {
     if (this.playback || !this.wantsSound) return;
     const local = this.clock.local(audio.present + this.delay);
-    const late = this.speaker.play(audio.samples, local, audio.present);
-    if (late) this.delay = Math.min(MOST_DELAY, this.delay + late + 5);
+    this.slack.push(this.speaker.play(audio.samples, local, audio.present));
+  }
+
+  /** Four times a second: wait longer where sound comes too late, less where it comes early. */
+  #adapt() {
+    const heard = this.slack.splice(0).sort((one, other) => one - other);
+    if (heard.length < 2) return;
+    const [worst, second] = heard;      // the worst may be a hiccup
+    this.margins = [...this.margins, second].slice(-8);
+    const least = this.margins.length === 8 ? Math.min(...this.margins) : 0;
+    if (second < 0) this.#wait(Math.min(GROW, 2 - second));
+    else if (least > ENOUGH + FAR) this.#wait(ENOUGH - least);
+    else if (worst > ENOUGH) this.#wait(-SHRINK);
+  }
+
+  #wait(more) {
+    this.delay = Math.max(DELAY, Math.min(MOST_DELAY, this.delay + more));
+    if (Math.abs(more) > SHRINK) this.margins = [];
   }
 
   #tick(now, refresh) {
@@ -157,9 +180,8 @@ export class Viewer extends EventTarget {
     if (frame) this.#show(frame, now);
     else if (!this.playback && this.#isOver(now)) this.#rest(refresh - (this.last ?? refresh));
     this.last = refresh;
-    if (this.stale && this.stage) {
+    if (this.stale && this.stage?.draw(performance.now())) {
       this.stale = false;
-      this.stage.draw();
       this.pictures += 1;
     }
     this.curves.draw(now);
@@ -202,6 +224,7 @@ export class Viewer extends EventTarget {
 
   /** Four times a second: the state in words, and the figures. */
   #report() {
+    this.#adapt();
     const now = performance.now();
     const flowing = now - (this.arrived ?? -Infinity) < SILENT_FOR;
     let state = this.link === 'open' ? 'waiting' : 'connecting';
