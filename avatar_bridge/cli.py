@@ -65,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbose = getattr(arguments, 'verbose', False)
     logging.basicConfig(level=logging.DEBUG if verbose else logging.ERROR,
                         format='%(levelname)s %(name)s: %(message)s')
+    for sink in ('web', 'zeromq'):                      # who else can reach them is worth a line
+        logging.getLogger(f'avatar_bridge.sinks.{sink}').setLevel(logging.WARNING)
     for number in (signal.SIGINT, signal.SIGTERM):      # a shell's `&` has SIGINT ignored
         signal.signal(number, signal.default_int_handler)
     try:
@@ -187,9 +189,7 @@ def view(arguments: argparse.Namespace) -> int:
 
             webbrowser.open(stage.server.address)
         while not shown(stage, session, display_of(config)):
-            while not stage.wait(0.25):         # in slices: a signal is seen between two of them
-                pass
-            session = stage.session()
+            session = chosen(stage)
     return 0
 
 
@@ -198,9 +198,25 @@ def shown(stage: Stage, session: Session, display: StatusLine | None) -> bool:
     try:
         return watch(session, display)
     except AvatarBridgeError as error:
-        stage.report(error)
-        print(f'avatar-bridge: {error}', file=sys.stderr)
+        complain(stage, error)
         return False
+
+
+def chosen(stage: Stage) -> Session:
+    """Return the session that a page asks for next; what cannot be made is told to the pages."""
+    while True:
+        while not stage.wait(0.25):         # in slices: a signal is seen between two of them
+            pass
+        try:
+            return stage.session()
+        except AvatarBridgeError as error:
+            complain(stage, error)
+
+
+def complain(stage: Stage, error: AvatarBridgeError) -> None:
+    """Say here and on the pages what went wrong."""
+    stage.report(error)
+    print(f'avatar-bridge: {" ".join(str(error).split())}', file=sys.stderr)
 
 
 def display_of(config: SessionConfig) -> StatusLine | None:

@@ -65,7 +65,7 @@ class Option:
             value = 'on' if value else 'off'        # what YAML makes of these two words
         try:
             value = _READERS[self.kind](value)
-        except (ValueError, TypeError, KeyError, ZeroDivisionError):
+        except (ValueError, TypeError, KeyError, ArithmeticError):
             raise UsageError(f'{self.name}: expected {self.accepts()}, got {value!r}') from None
         self.check(value)
         return value

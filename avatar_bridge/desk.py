@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-import math
 from typing import Any, Final, NamedTuple
 
 from avatar_bridge import rig
@@ -104,7 +103,7 @@ class Desk:
 
     def _source(self, command: Mapping[str, Any]) -> None:
         source = command.get('id')
-        if source not in self._choices.sources:
+        if not isinstance(source, str) or source not in self._choices.sources:
             raise UsageError(f'source: expected one of {", ".join(self._choices.sources)}, '
                              f'got {source!r:.40}')
         self._begin('source', source)
@@ -121,16 +120,17 @@ class Desk:
         engine = replace(self._config.engine, gains=self._gains)
         if option.engine:
             engine = replace(engine, **{option.field: option.read(value)})
-            self._change(replace(self._config, engine=engine))
+            self._config = replace(self._config, engine=engine)
         else:
-            self._change(replace(self._config, engine=engine, **{option.field: value}))
+            self._config = replace(self._config, engine=engine, **{option.field: value})
+        self._change(self._config)      # kept, too: the next choice may come before the session
 
 
 def number(command: Mapping[str, Any], key: str, lowest: float, highest: float) -> float:
     """Return a number of a command; raises `UsageError`."""
     value = command.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) \
-            or not lowest <= value <= highest:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) \
+            or not lowest <= value <= highest:          # so no NaN, and no number of 400 digits
         raise UsageError(f'{command["type"]}: expected {key} from {lowest:g} to {highest:g}, '
                          f'got {value!r:.40}')
     return float(value)

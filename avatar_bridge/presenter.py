@@ -72,13 +72,14 @@ class Presenter:
         self._offered = 0
         self._change = threading.Condition()
         self._finished = False
+        self._over = False              # nobody will take anything any more
 
     def offer(self, cue: Cue, generation: int) -> bool:
-        """Queue a cue; wait while the queue is full. False: it was made before a cut."""
+        """Queue a cue; wait while the queue is full. False: too late, or made before a cut."""
         with self._change:
             self._change.wait_for(
-                lambda: len(self._queue) < CAPACITY or generation != self.generation)
-            if generation != self.generation:
+                lambda: len(self._queue) < CAPACITY or generation != self.generation or self._over)
+            if generation != self.generation or self._over:
                 return False
             self._offered += 1
             entry = (cue.due, self._offered, cue)
@@ -107,12 +108,17 @@ class Presenter:
 
     def run(self) -> None:
         """Hand over until finished; what a receiver raises ends it."""
-        while (due := self._next_due()) is not None:
-            now = self._clock.now()
-            if due > now:
-                self._clock.sleep_until(min(due, now + SLICE))
-            elif (cue := self._take()) is not None:
-                self._hand_over(cue)
+        try:
+            while (due := self._next_due()) is not None:
+                now = self._clock.now()
+                if due > now:
+                    self._clock.sleep_until(min(due, now + SLICE))
+                elif (cue := self._take()) is not None:
+                    self._hand_over(cue)
+        finally:
+            with self._change:          # who offers now would wait for ever
+                self._over = True
+                self._change.notify_all()
 
     def beyond(self, percentiles: Sequence[float]) -> list[float]:
         """Return end-to-end latency beyond the algorithmic one, milliseconds."""

@@ -15,6 +15,7 @@ from avatar_bridge.errors import AvatarBridgeError
 from avatar_bridge.session import Session
 from avatar_bridge.sinks.web import WebSink, warn_if_open
 from avatar_bridge.sinks.web_address import host_and_port, is_web
+from avatar_bridge.sinks.web_guard import line
 from avatar_bridge.sinks.web_server import WebServer
 
 
@@ -46,15 +47,28 @@ class Stage:
         self.server.stop()
 
     def session(self) -> Session:
-        """Return the next session, ready to start; raises an `AvatarBridgeError`."""
-        with self._lock:
-            config = self._config
-            self._change.clear()
-        session = compose(config, sinks={self._name: WebSink(server=self.server)})
-        with self._lock:
-            self._session = session
-            self.server.controls = desk(session, config, change=self.change)
-        return session
+        """
+        Return the next session, ready to start; raises an `AvatarBridgeError`.
+
+        It stays muted, and lives as much by itself, as the one before.
+        """
+        while True:
+            with self._lock:
+                config = self._config
+                self._change.clear()
+            session = compose(config, sinks={self._name: WebSink(server=self.server)})
+            with self._lock:
+                if not self._change.is_set():       # nobody chose something else meanwhile
+                    self._introduce(session, config)
+                    return session
+            session.close()
+
+    def _introduce(self, session: Session, config: SessionConfig) -> None:
+        if (before := self._session) is not None:
+            session.mute(before.stats.muted)
+            session.set_idle(before.idle)
+        self._session = session
+        self.server.controls = desk(session, config, change=self.change)
 
     def wait(self, timeout: float) -> bool:
         """Return whether a page asked for another session, waiting at most `timeout` seconds."""
@@ -62,7 +76,7 @@ class Stage:
 
     def report(self, error: AvatarBridgeError) -> None:
         """Tell the pages what went wrong."""
-        self.server.tell(json.dumps({'type': 'error', 'text': str(error)}))
+        self.server.tell(json.dumps({'type': 'error', 'text': line(str(error))}))
 
     def change(self, config: SessionConfig) -> None:
         """Go on with `config`: end the session that runs. From any thread."""

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from typing import Final
 
@@ -14,7 +13,9 @@ from avatar_bridge.clock import MonotonicClock
 from avatar_bridge.errors import SinkError
 from avatar_bridge.frames import Event, StreamInfo, TimedAudio, TimedFrame
 from avatar_bridge.ports import Clock, Controls
+from avatar_bridge.sinks.outbox import Sort
 from avatar_bridge.sinks.web_address import DEFAULT_HOST, DEFAULT_PORT, host_and_port
+from avatar_bridge.sinks.web_guard import stays_here
 from avatar_bridge.sinks.web_server import WebServer
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,12 @@ class WebSink:
         self._own = server is None
         self.server = server or WebServer(host, port, clock=self._clock)
         self._info: StreamInfo | None = None
+        self._lost_before = 0
+
+    @property
+    def skipped(self) -> int:
+        """Frames of this stream that slow pages lost."""
+        return self.server.lost - self._lost_before
 
     @classmethod
     def from_argument(cls, argument: str) -> WebSink:
@@ -57,6 +64,7 @@ class WebSink:
             self.server.controls = controls
             self.server.start()
             warn_if_open(host)
+        self._lost_before = self.server.lost
         meta = KINDS['meta'] + wire.encode_meta(wire.MetaMessage(
             info.stream, info.avatar, info.names, float(info.fps), float(info.latency * 1000),
             info.bundle, info.sample_rate))
@@ -68,13 +76,14 @@ class WebSink:
         info, pose = self._opened(), frame.frame
         self.server.tell(KINDS['face'] + wire.encode_face(wire.FaceMessage(
             pose.index, frame.capture_ns, self._clock.now(), frame.present_ns, float(info.fps),
-            pose.weights, pose.flags, info.stream, pose.head, pose.eyes)), frame=True)
+            pose.weights, pose.flags, info.stream, pose.head, pose.eyes)), Sort.FRAME)
 
     def hear(self, audio: TimedAudio) -> None:
         """Let the pages hear."""
         self._opened()
         self.server.tell(KINDS['audio'] + wire.encode_audio(wire.AudioMessage(
-            audio.start, audio.capture_ns, audio.present_ns, audio.sample_rate, audio.samples)))
+            audio.start, audio.capture_ns, audio.present_ns, audio.sample_rate, audio.samples)),
+            Sort.SOUND)
 
     def notify(self, event: Event) -> None:
         """Tell the pages."""
@@ -95,10 +104,6 @@ class WebSink:
 
 def warn_if_open(host: str) -> None:
     """Say so where other machines can reach the server."""
-    try:
-        here = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        here = host == 'localhost'
-    if not here:
+    if not stays_here(host):
         log.warning('other machines can look and steer: nothing is encrypted and nobody is asked '
                     'who he is on %s; leave the host out to stay on this machine', host)

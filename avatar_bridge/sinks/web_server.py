@@ -14,18 +14,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 import contextlib
-import ipaddress
 import json
 import logging
 from pathlib import Path
 import socket
 import threading
-from typing import Any, Final
+from typing import Final, TypeVar
 
 from avatar_bridge.clock import MonotonicClock
 from avatar_bridge.errors import AvatarBridgeError, MissingPackageError, SinkError
 from avatar_bridge.ports import Clock, Controls
-from avatar_bridge.sinks.outbox import Message, Outbox
+from avatar_bridge.sinks.outbox import Message, Outbox, Sort
+from avatar_bridge.sinks.web_guard import HEADERS, command_of, is_own_page, is_this_server, line
 
 try:
     from aiohttp import WSCloseCode, WSMsgType, web
@@ -35,26 +35,21 @@ except ImportError as missing:      # pragma: no cover
 log = logging.getLogger(__name__)
 
 ASSETS: Final = Path(__file__).parents[1] / 'assets'
-HEADS: Final = ('head.glb', 'head_small.glb')
 LARGEST_COMMAND: Final = 65536          # bytes of a message from a page
 LARGEST_UPLOAD: Final = 64 * 2**20      # bytes of a file
 MOST_PAGES: Final = 16
-SEND_BUFFER: Final = 8192               # bytes in the kernel and in asyncio, about 20 frames
+MOST_CONNECTIONS: Final = 96            # a browser opens six for each page
+SEND_BUFFER: Final = 8192               # bytes in the kernel, about 20 frames; nothing in asyncio
 STATUS_PERIOD: Final = 0.25             # seconds
 HEARTBEAT: Final = 10.0                 # seconds after which a silent peer is asked
+REQUEST_TIME: Final = 15                # seconds that a peer may take for the head of a request
+UPLOAD_TIME: Final = 60.0               # seconds that a file may take to arrive
 GOODBYE: Final = 1.0                    # seconds that pages get to hear the last words
-HEADERS: Final = {
-    'Content-Security-Policy': (
-        "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
-        "connect-src 'self' blob: data:; worker-src 'self' blob:; object-src 'none'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
-    'Cross-Origin-Opener-Policy': 'same-origin',
-    'Cross-Origin-Resource-Policy': 'same-origin',
-    'Referrer-Policy': 'no-referrer',
-    'X-Content-Type-Options': 'nosniff',
-    'Cache-Control': 'no-cache',
-}
+TYPES: Final = {'.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css',
+                '.svg': 'image/svg+xml', '.txt': 'text/plain', '.glb': 'model/gltf-binary',
+                '.png': 'image/png', '.jpg': 'image/jpeg', '.json': 'application/json'}
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+T = TypeVar('T')
 
 
 class WebServer:
@@ -72,10 +67,11 @@ class WebServer:
         self.controls = controls
         self.greeting: list[bytes] = []
         self._clock = clock or MonotonicClock()
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._started = threading.Event()
         self._readers: dict[Outbox, asyncio.Event] = {}
-        self._uploads = asyncio.Semaphore(1)
+        self._lost = 0                  # frames, by pages that are gone
 
     @property
     def address(self) -> str:
@@ -88,27 +84,33 @@ class WebServer:
         """Frames that each page lost because it was slow."""
         return [outbox.dropped for outbox in list(self._readers)]
 
+    @property
+    def lost(self) -> int:
+        """Frames that all pages ever lost because they were slow."""
+        return self._lost + sum(self.dropped)
+
     def start(self) -> None:
         """Bind and serve; raises `SinkError` where the port is taken."""
         listener = self._bound()
         self.port = listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._loop.run_until_complete,
-                                        args=(self._serve(listener),), name='web', daemon=True)
-        self._stopping = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, args=(listener,), name='web',
+                                        daemon=True)
         self._thread.start()
+        self._started.wait()
 
     def stop(self) -> None:
         """Say goodbye to the pages and end; may be called twice."""
-        if self._thread is not None:
+        if self._thread is not None and self._loop is not None:
             with contextlib.suppress(RuntimeError):         # the loop has ended already
                 self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join(5.0)
-            self._thread = None
+        self._thread = None
 
-    def tell(self, message: Message, *, frame: bool = False) -> None:
+    def tell(self, message: Message, sort: Sort = Sort.NOTE) -> None:
         """Hand a message to every page; from any thread."""
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._spread, message, frame)
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):         # the loop has ended already
+                self._loop.call_soon_threadsafe(self._spread, message, sort)
 
     def _bound(self) -> socket.socket:
         family = socket.AF_INET6 if ':' in self.host else socket.AF_INET
@@ -117,13 +119,25 @@ class WebServer:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)   # inherited
         try:
             listener.bind((self.host, self.port))
-        except OSError as error:
+            listener.listen(64)
+        except (OSError, UnicodeError) as error:
             listener.close()
-            raise SinkError(f'cannot serve on {self.host}:{self.port}: {error.strerror}; stop the '
+            reason = getattr(error, 'strerror', None) or 'this is no name of a machine'
+            raise SinkError(f'cannot serve on {self.host}:{self.port}: {reason}; stop the '
                             'other program or choose another port: --sink web=PORT') from error
         return listener
 
+    def _run(self, listener: socket.socket) -> None:
+        """Serve until stopped: the thread's life."""
+        try:
+            asyncio.run(self._serve(listener))
+        except Exception as error:
+            log.error('the web server ended: %r', error)
+        finally:
+            self._started.set()
+
     async def _serve(self, listener: socket.socket) -> None:
+        self._uploads, self._stopping = asyncio.Semaphore(1), asyncio.Event()
         app = web.Application(middlewares=[self._guard], client_max_size=LARGEST_UPLOAD)
         app.add_routes([
             web.get('/', self._page), web.get('/ws', self._socket),
@@ -131,62 +145,68 @@ class WebServer:
             web.post('/api/recording', self._recording), web.get('/{name}', self._file),
         ])
         app.on_response_prepare.append(_secured)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=15,
-                               shutdown_timeout=GOODBYE)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, auto_decompress=False,
+                               keepalive_timeout=REQUEST_TIME, shutdown_timeout=GOODBYE)
         await runner.setup()
-        await web.SockSite(runner, listener, backlog=64).start()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: _admitted(runner), sock=listener)
+        self._loop = loop
+        self._started.set()
         status = asyncio.create_task(self._report())
         await self._stopping.wait()
+        server.close()
         status.cancel()
-        self._spread(json.dumps({'type': 'bye'}), False)
+        self._spread(json.dumps({'type': 'bye'}), Sort.NOTE)
         await asyncio.sleep(0.05)                           # writers run once
         await runner.cleanup()
 
     async def _report(self) -> None:
         while True:
+            for outbox, wake in self._readers.items():
+                self._put_status(outbox)
+                wake.set()
             await asyncio.sleep(STATUS_PERIOD)
-            if self.controls is not None and self._readers:
-                self._spread(json.dumps({'type': 'status', **self.controls.status()}), False)
 
-    def _spread(self, message: Message, frame: bool) -> None:
+    def _put_status(self, outbox: Outbox) -> None:
+        """Tell one page how the session goes, and how many frames it lost itself."""
+        if self.controls is None:
+            return
+        try:
+            status = {'type': 'status', **self.controls.status(), 'lost': outbox.dropped}
+            outbox.put(json.dumps(status, allow_nan=False), Sort.STATUS)
+        except Exception as error:      # the border: frames go on
+            log.error('no status: %r', error)
+
+    def _spread(self, message: Message, sort: Sort) -> None:
         for outbox, wake in self._readers.items():
-            outbox.put(message, frame=frame)
+            outbox.put(message, sort)
             wake.set()
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Refuse foreign names and foreign pages; turn our errors into one line."""
-        if not self._is_us(request.headers.get('Host', '')):
+        host = request.headers.get('Host', '')
+        if not is_this_server(host, self.host, self.port):
             return _refusal(403, f'expected this server in the Host header, {self.address}')
-        origin = request.headers.get('Origin')
-        if origin is not None and origin.partition('://')[2] != request.headers['Host']:
+        if not is_own_page(request.headers.get('Origin'), host):
             return _refusal(403, f'expected requests from the page of {self.address}')
         try:
             return await handler(request)
         except AvatarBridgeError as error:
             return _refusal(422, str(error))
-
-    def _is_us(self, host: str) -> bool:
-        name, _, port = host.rpartition(':') if not host.endswith(']') else (host, '', '')
-        if not name:
-            name, port = host, '80'
-        name = name.strip('[]')
-        if port != str(self.port):
-            return False
-        if name in ('localhost', self.host, socket.gethostname()):
-            return True
-        try:
-            ipaddress.ip_address(name)      # a number cannot be rebound
-        except ValueError:
-            return False
-        return True
+        except web.HTTPRequestEntityTooLarge:
+            return _too_large()
+        except (web.HTTPException, ConnectionError):
+            raise
+        except Exception as error:      # the border: one request fails, not the server
+            log.error('%s %s: %r', request.method, request.path[:80], error)
+            return _refusal(500, f'unexpected {type(error).__name__}; the log says more')
 
     async def _page(self, _request: web.Request) -> web.StreamResponse:
-        return _sent(ASSETS / 'web' / 'index.html')
+        return _sent('index.html')
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
-        name = Path(request.match_info['name']).name
-        return _sent(ASSETS / name if name in HEADS else ASSETS / 'web' / name)
+        return _sent(request.match_info['name'])
 
     async def _info(self, _request: web.Request) -> web.StreamResponse:
         return web.json_response(dict(self._desk().about()))
@@ -195,15 +215,20 @@ class WebServer:
         return await self._worked(request, self._desk().animate)
 
     async def _recording(self, request: web.Request) -> web.StreamResponse:
-        name = request.query.get('name', '')
-        return await self._worked(request, lambda body: self._desk().recording(name, body))
+        name, read = request.query.get('name', ''), self._desk().recording
+        return await self._worked(request, lambda body: read(name, body))
 
     async def _worked(self, request: web.Request,
                       work: Callable[[bytes], bytes]) -> web.StreamResponse:
         """Answer with what `work` makes of the body; one at a time, away from the live frames."""
-        body = await request.read()
+        if (request.content_length or 0) > LARGEST_UPLOAD:
+            return _too_large()
         async with self._uploads:
-            made = await asyncio.get_running_loop().run_in_executor(None, work, body)
+            try:
+                body = await asyncio.wait_for(request.read(), UPLOAD_TIME)
+            except asyncio.TimeoutError:
+                return _refusal(408, f'expected the whole file within {UPLOAD_TIME:g} s')
+            made = await _apart(lambda: work(body))
         return web.Response(body=made, content_type='application/msgpack')
 
     def _desk(self) -> Controls:
@@ -214,44 +239,53 @@ class WebServer:
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         if len(self._readers) >= MOST_PAGES:
             return _refusal(503, f'expected at most {MOST_PAGES} pages, close one')
+        # limits of 0: what the kernel does not take waits in the outbox, where it can be dropped
         page = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=LARGEST_COMMAND,
-                                     compress=False)
-        await page.prepare(request)
-        if request.transport is not None:
-            request.transport.set_write_buffer_limits(high=SEND_BUFFER)
+                                     compress=False, writer_limit=0)
         outbox, wake = Outbox(), asyncio.Event()
-        for message in self.greeting:
-            outbox.put(message)
-        wake.set()
         self._readers[outbox] = wake
+        try:
+            await page.prepare(request)
+            if request.transport is not None:
+                request.transport.set_write_buffer_limits(high=0)
+            for message in self.greeting:
+                outbox.put(message)
+            self._put_status(outbox)
+            wake.set()
+            await self._listen(page, outbox, wake)
+        finally:
+            del self._readers[outbox]
+            self._lost += outbox.dropped
+        return page
+
+    async def _listen(self, page: web.WebSocketResponse, outbox: Outbox,
+                      wake: asyncio.Event) -> None:
+        """Do what a page says until it goes away."""
         writer = asyncio.create_task(_write(page, outbox, wake))
         try:
             async for command in page:
                 if command.type is WSMsgType.TEXT:
-                    outbox.put(self._answer(command.data))
+                    outbox.put(await self._answer(command.data))
                     wake.set()
                 elif command.type is WSMsgType.BINARY:
                     await page.close(code=WSCloseCode.UNSUPPORTED_DATA)
         finally:
-            del self._readers[outbox]
             writer.cancel()
-        return page
 
-    def _answer(self, text: str) -> str:
+    async def _answer(self, text: str) -> str:
         """Obey a page's message; return the answer, '' for none."""
         try:
-            message = json.loads(text, parse_constant=_no_number)
-            if not isinstance(message, dict) or not isinstance(message.get('type'), str):
-                raise ValueError('no object with a type')
-        except (ValueError, RecursionError) as error:
-            return _error(f'expected a JSON object with a type ({str(error)[:80]})')
-        if message['type'] == 'ping':
-            return json.dumps({'type': 'pong', 'id': message.get('id'),
-                               'server_ns': str(self._clock.now())})
-        try:
-            self._desk().obey(message)
+            message = command_of(text)
+            if message['type'] == 'ping':
+                return json.dumps({'type': 'pong', 'id': message.get('id'),
+                                   'server_ns': str(self._clock.now())})
+            desk = self._desk()
+            await _apart(lambda: desk.obey(message))    # it may wait for a device
         except AvatarBridgeError as error:
             return _error(str(error))
+        except Exception as error:      # the border: a page gets an answer, whatever it sent
+            log.error('a command failed: %r', error)
+            return _error(f'unexpected {type(error).__name__}; the log says more')
         return ''
 
 
@@ -268,23 +302,73 @@ async def _write(page: web.WebSocketResponse, outbox: Outbox, wake: asyncio.Even
                     await page.send_str(message)
 
 
+async def _apart(work: Callable[[], T]) -> T:
+    """Return what `work` makes in a thread that keeps nobody, not even the program's end."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def run() -> None:
+        try:
+            made = work()
+        except BaseException as error:
+            tell(_fail, done, error)
+        else:
+            tell(_fill, done, made)
+
+    def tell(*call: object) -> None:
+        with contextlib.suppress(RuntimeError):             # the loop has ended meanwhile
+            loop.call_soon_threadsafe(*call)                # type: ignore[arg-type]
+
+    threading.Thread(target=run, name='web work', daemon=True).start()
+    return await done
+
+
+def _fill(done: asyncio.Future[T], made: T) -> None:
+    if not done.done():                 # nobody waits any more
+        done.set_result(made)
+
+
+def _fail(done: asyncio.Future[T], error: BaseException) -> None:
+    if not done.done():
+        done.set_exception(error)
+
+
+class _Refused(asyncio.Protocol):
+    """One connection too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hang up."""
+        transport.close()
+
+
+def _admitted(runner: web.AppRunner) -> asyncio.BaseProtocol:
+    """Return what talks to a new peer."""
+    server = runner.server
+    assert server is not None
+    return server() if len(server.connections) < MOST_CONNECTIONS else _Refused()
+
+
 async def _secured(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(HEADERS)
 
 
-def _sent(path: Path) -> web.StreamResponse:
-    if not path.is_file():
-        return _refusal(404, f'there is no {path.name} here')
-    return web.FileResponse(path)
+def _sent(name: str) -> web.StreamResponse:
+    """Return a file of the page; nothing that is not in the folder has a name here."""
+    files = {path.name: path for path in (ASSETS / 'web').glob('*') if path.is_file()}
+    path = {**files, 'head.glb': ASSETS / 'head.glb'}.get(name)
+    if path is None or not path.is_file():
+        return _refusal(404, f'there is no {name[:80]} here')
+    return web.FileResponse(path, headers={
+        'Content-Type': TYPES.get(path.suffix, 'application/octet-stream')})
+
+
+def _too_large() -> web.Response:
+    return _refusal(413, f'expected at most {LARGEST_UPLOAD >> 20} MiB')
 
 
 def _refusal(status: int, text: str) -> web.Response:
-    return web.json_response({'error': text}, status=status)
+    return web.json_response({'error': line(text)}, status=status)
 
 
 def _error(text: str) -> str:
-    return json.dumps({'type': 'error', 'text': text})
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f'{name} is no number')
+    return json.dumps({'type': 'error', 'text': line(text)})
