@@ -35,6 +35,8 @@ from model.teacher import RATE, animate, gesture, loudness, sounding, speaking
 #: Seconds that Kokoro's declared phone starts lag the sound. Over 200 clips: 35 ms against the
 #: onset of energy, 50 to 55 ms when the loudness of whole clips is fitted to the phones.
 KOKORO_LATE = 0.05
+#: The same of every synthesiser of `model/corpus.py`; flite is exact.
+LATE = {'kokoro': KOKORO_LATE, 'flite': 0.0}
 HELD_OUT_VOICES = ('af_sky', 'bm_lewis')
 
 
