@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar_bridge.head import HeadBasis
 from avatar_bridge.rig import INDEX, NAMES
 
 Array = NDArray[np.floating]
@@ -194,3 +195,48 @@ def loudness_envelope(samples: Array, sample_rate: int, *, fps: float,
     centres = np.minimum(np.round(np.arange(frames) * sample_rate / fps), len(samples) - 1)
     heard = power[centres.astype(int)].clip(1e-12)
     return np.maximum(10 * np.log10(heard) - FLOOR, 0)
+
+
+def mesh_gap(vertices: Array, head: HeadBasis) -> NDArray[np.float64]:
+    """
+    Return the (n,) inner-lip gap in dm of (n, vertices, 3) metres on the head mesh.
+
+    `lip_gap` of the weights is the gap of every figure; this one is for vertices without weights.
+    """
+    upper = head.groups['inner_lip_upper_mid'][0]
+    lower = head.groups['inner_lip_lower_mid'][0]
+    rest = head.neutral[upper, 1] - head.neutral[lower, 1]
+    gap = vertices[:, upper, 1] - vertices[:, lower, 1] - rest
+    return 10 * np.maximum(gap.astype(float), 0)
+
+
+def lip_vertex_error(predicted: Array, truth: Array, lips: NDArray[np.integer]) -> float:
+    """
+    Return LVE: mean over frames of the worst squared distance of a lip vertex.
+
+    `predicted` and `truth` are (n, vertices, 3); the result has the square of their unit.
+    """
+    squared = _distances(predicted[:, lips], truth[:, lips]) ** 2
+    return float(squared.max(axis=1).mean())
+
+
+def mean_vertex_error(predicted: Array, truth: Array) -> float:
+    """Return MVE: mean distance over frames and vertices of (n, vertices, 3), in their unit."""
+    return float(_distances(predicted, truth).mean())
+
+
+def upper_face_dynamics(predicted: Array, truth: Array, neutral: Array,
+                        upper: NDArray[np.integer]) -> float:
+    """
+    Return FDD: how much less the upper face moves than it should; negative where it moves more.
+
+    Mean over the vertices of the difference (truth minus predicted) of the deviation over time of
+    the squared distance from `neutral` (vertices, 3).
+    """
+    moved = [(_distances(track[:, upper], neutral[upper]) ** 2).std(axis=0)
+             for track in (truth, predicted)]
+    return float((moved[0] - moved[1]).mean())
+
+
+def _distances(one: Array, other: Array) -> NDArray[np.float64]:
+    return np.linalg.norm(np.asarray(one, float) - np.asarray(other, float), axis=-1)

@@ -122,3 +122,38 @@ def test_loudness_is_the_level_of_a_tone_above_the_floor():
     assert len(loudness) == 60
     assert loudness[15] == pytest.approx(40 - 3.01, abs=0.1)
     assert loudness[45] == 0
+
+
+def cloud(count, vertices=6):
+    return RNG.normal(size=(count, vertices, 3))
+
+
+def test_lip_vertex_error_takes_the_worst_lip_vertex_of_each_frame():
+    truth = cloud(2)
+    predicted = truth.copy()
+    predicted[0, 1, 0] += 3         # 9 in the first frame
+    predicted[0, 2, 1] += 1
+    predicted[1, 2, 2] -= 1         # 1 in the second
+    predicted[1, 5] += 100          # no lip
+    lips = np.array([1, 2])
+    assert metrics.lip_vertex_error(predicted, truth, lips) == pytest.approx(5)
+    assert metrics.lip_vertex_error(truth, truth, lips) == 0
+
+
+def test_mean_vertex_error_is_a_mean_of_distances():
+    truth = cloud(3, 4)
+    assert metrics.mean_vertex_error(truth + np.array([3, 0, 4]), truth) == pytest.approx(5)
+    assert metrics.mean_vertex_error(truth, truth) == 0
+
+
+def test_upper_face_dynamics_is_signed_and_zero_for_the_same_motion():
+    neutral = cloud(1)[0]
+    swing = np.array([0.0, 1.0, 0.0, 1.0])      # squared distance 0, 1: deviation 0.5
+    truth = neutral + swing[:, None, None] * np.array([1.0, 0, 0])
+    still = np.broadcast_to(neutral, truth.shape)
+    upper = np.array([0, 3])
+    assert metrics.upper_face_dynamics(truth, truth, neutral, upper) == 0
+    assert metrics.upper_face_dynamics(still, truth, neutral, upper) == pytest.approx(0.5)
+    assert metrics.upper_face_dynamics(truth, still, neutral, upper) == pytest.approx(-0.5)
+    twice = neutral + 2 * (truth - neutral)     # squared distance 0, 4: deviation 2
+    assert metrics.upper_face_dynamics(twice, truth, neutral, upper) == pytest.approx(-1.5)
