@@ -85,7 +85,7 @@ def compose(
     settings = SessionSettings(
         pace=Pace(config.pace), avatar=config.avatar, bundle=bundle.name,
         channel=chosen_channel(config), stream=stream_id(config, bundle))
-    engine.set_idle(idle_amount(config))
+    engine.set_idle(idle_amount(config, source))
     session = Session(source or open_source(config, clock), engine, outlets, clock=clock,
                       settings=settings)
     for outlet in outlets:
@@ -130,10 +130,10 @@ def offline(config: SessionConfig, audio: bytes, idle: float) -> Take:
                 bytes(frame.flags for frame in frames), samples, engine.sample_rate)
 
 
-def idle_amount(config: SessionConfig) -> float:
-    """Return how much the face lives by itself at first: auto means at a microphone."""
-    live = config.source.partition(':')[0] == 'mic' and config.pace == 'real'
-    return float({'on': True, 'off': False}.get(config.engine.idle, live))
+def idle_amount(config: SessionConfig, source: AudioSource | None = None) -> float:
+    """Return how much the face lives by itself at first; auto means at a microphone of ours."""
+    mic = source is None and config.source.partition(':')[0] == 'mic' and config.pace == 'real'
+    return float({'on': True, 'off': False}.get(config.engine.idle, mic))
 
 
 def open_source(config: SessionConfig, clock: Clock) -> AudioSource:
