@@ -6,7 +6,8 @@ Training corpora: `python -m model.data DATA OUT` animates aligned speech with t
 
 The cache holds every clip's 16 kHz samples and its (n, 52) curves at 100 Hz. Real clips (GRID)
 keep the teacher's articulation, but their lips open as far as the talker's tracked lips did.
-Validation clips of GRID and two whole Kokoro voices are marked and never drawn for training.
+Validation clips of GRID and whole voices (`model/voices.py`) are marked and never drawn for
+training.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from model.grid import GridClip, GridCorpus
 from model.metrics import LIP_GAP
 from model.phones import Phone, from_kokoro, from_words, settle
 from model.teacher import RATE, animate, gesture, loudness, sounding, speaking
+from model.voices import split_of_row
 
 #: Seconds that Kokoro's declared phone starts lag the sound. Over 200 clips: 35 ms against the
 #: onset of energy, 50 to 55 ms when the loudness of whole clips is fitted to the phones.
@@ -38,6 +40,8 @@ KOKORO_LATE = 0.05
 #: The same of every synthesiser of `model/corpus.py`; flite is exact.
 LATE = {'kokoro': KOKORO_LATE, 'flite': 0.0}
 HELD_OUT_VOICES = ('af_sky', 'bm_lewis')
+#: What the cache calls a split.
+SPLIT_NAMES = {'train': 'train', 'validation': 'valid', 'test': 'test'}
 
 
 class Clip(NamedTuple):
@@ -52,7 +56,7 @@ class Entry(NamedTuple):
 
     id: str
     corpus: str                     # 'kokoro' or 'grid'
-    split: str                      # 'train' or 'valid'
+    split: str                      # 'train', 'valid' or 'test'
     voice: str
     language: str
     first_sample: int
@@ -107,8 +111,9 @@ def load_corpus(folder: str | Path) -> Corpus:
 
 def kokoro_phones(row: dict[str, object], samples: NDArray[np.float32]) -> list[Phone]:
     """Return the phones of an alignment, where the sound has them."""
-    return settle(from_kokoro(row['phones'], shift=KOKORO_LATE),  # type: ignore[arg-type]
-                  samples)
+    synthesiser = str(row.get('synthesiser', 'kokoro'))
+    phones = from_kokoro(row['phones'], shift=LATE[synthesiser])    # type: ignore[arg-type]
+    return settle(phones, samples) if synthesiser == 'kokoro' else phones
 
 
 def kokoro_clip(row: dict[str, object], folder: Path) -> Clip:
@@ -168,9 +173,11 @@ def as_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.clip(np.round(samples * 32767), -32768, 32767).astype(np.int16)
 
 
-def build(data: Path, out: Path) -> None:
-    """Animate everything under `data` and write the cache."""
-    rows = [json.loads(line) for path in sorted((data / 'kokoro').glob('align_*.jsonl'))
+def build(data: Path, out: Path, speech: Path | None = None) -> None:
+    """Animate everything under `data`, and what `model.corpus` made, and write the cache."""
+    folders = [data / 'kokoro', *([] if speech is None else [speech])]
+    rows = [(folder, json.loads(line)) for folder in folders
+            for path in sorted(folder.glob('align_*.jsonl'))
             for line in path.read_text().splitlines()]
     grid = GridCorpus(data / 'grid_s1')
     clips = [clip for clip in grid.clips() if clip.tracked.all()]
@@ -178,11 +185,11 @@ def build(data: Path, out: Path) -> None:
     entries: list[Entry] = []
     with (ProcessPoolExecutor(2) as pool, (out / 'audio.i16').open('wb') as audio,
           (out / 'curves.f16').open('wb') as curves):
-        made = pool.map(partial(kokoro_clip, folder=data / 'kokoro'), rows,
+        made = pool.map(kokoro_clip, [row for _, row in rows], [folder for folder, _ in rows],
                         chunksize=16)
-        for row, clip in zip(rows, tqdm(made, total=len(rows)), strict=True):
-            held = {row['voice'], row['voice2']} & set(HELD_OUT_VOICES)
-            label = (row['id'], 'kokoro', 'valid' if held else 'train', row['voice'], row['lang'])
+        for (_, row), clip in zip(rows, tqdm(made, total=len(rows)), strict=True):
+            label = (row['id'], 'kokoro', SPLIT_NAMES[split_of_row(row)], row['voice'],
+                     row['lang'])
             entries.append(append(label, clip, (audio, curves)))
         made = pool.map(partial(grid_clip, corpus=grid), clips, chunksize=16)
         for source, clip in zip(clips, tqdm(made, total=len(clips)), strict=True):
@@ -206,11 +213,12 @@ def main() -> None:
     command = argparse.ArgumentParser('python -m model.data', description=__doc__)
     command.add_argument('verb', choices=['build'])
     command.add_argument('--data', type=Path, default=Path('../shared/data'))
+    command.add_argument('--speech', type=Path, help='a folder of python -m model.corpus build')
     command.add_argument('--out', type=Path, default=Path('runs/corpus'))
     arguments = command.parse_args()
     if (arguments.out / 'audio.i16').exists():
         command.error(f'{arguments.out} holds a corpus; name a new folder')
-    build(arguments.data, arguments.out)
+    build(arguments.data, arguments.out, arguments.speech)
 
 
 if __name__ == '__main__':

@@ -32,11 +32,14 @@ class Articulation(NamedTuple):
 
 #: Class of each phone; long vowels and nasal vowels share their plain vowel's class.
 CLASSES: Final = {
-    'open': 'aæɑɐIW', 'mid': 'ɛʌəɜeAᵻᵊ', 'front': 'iɪ', 'back': 'uʊ', 'round': 'ɔoOQYɒ',
-    'bilabial': 'pbm', 'labiodental': 'fv', 'dental': 'θð', 'alveolar': 'tdnɾr', 'lateral': 'lʎ',
-    'sibilant': 'sz', 'postalveolar': 'ʃʒʧʤ', 'velar': 'kɡŋxɣhjʝɲʔβ', 'rhotic': 'ɹ', 'glide': 'w',
+    'open': 'aæɑɐIW', 'mid': 'ɛʌəɜeAᵻᵊɚɤ', 'front': 'iɪɨɯ', 'back': 'uʊy', 'round': 'ɔoOQYɒøœ',
+    'bilabial': 'pbm', 'labiodental': 'fvʋ', 'dental': 'θð', 'alveolar': 'tdnɾrʈɖɳɽ',
+    'lateral': 'lʎ', 'sibilant': 'szʦʣɕʨʥ', 'postalveolar': 'ʃʒʧʤʂꭧ',
+    'velar': 'kɡŋxɣhjʝɲʔβçcɟqχʁɴɰ', 'rhotic': 'ɹɻ', 'glide': 'wɥɸ',
 }
 CLASS_OF: Final = {phone: name for name, phones in CLASSES.items() for phone in phones}
+#: Length, nasality, kinds of release, tones: they belong to the phone before them.
+MARKS: Final = 'ː̃ʲʰᵝ→↗↓↘'
 VOWELS: Final = ('open', 'mid', 'front', 'back', 'round')
 SONORANTS: Final = (*VOWELS, 'lateral', 'rhotic', 'glide')     # a burst before them is heard
 
@@ -79,8 +82,8 @@ def from_kokoro(rows: list[list[object]], *, shift: float = 0.0) -> list[Phone]:
     """
     Return the phones of a Kokoro alignment, `shift` seconds earlier.
 
-    The time of a stress mark belongs to the vowel behind it, that of a length or nasal mark to the
-    phone before it. So does a short space; a long one is a pause.
+    The time of a stress mark belongs to the vowel behind it, that of another mark to the phone
+    before it. So does a short space; a long one is a pause.
     """
     phones: list[Phone] = []
     pending: tuple[float, float] | None = None      # start of a stress mark, its weight
@@ -94,7 +97,7 @@ def from_kokoro(rows: list[list[object]], *, shift: float = 0.0) -> list[Phone]:
                 start, stress = pending[0], pending[1]
             phones.append(Phone(str(symbol), start, end, stress))
             pending = None
-        elif symbol in ('ː', '̃', 'ʲ', ' ') and phones and end - start < 0.1:
+        elif phones and (str(symbol) in MARKS or (symbol == ' ' and end - start < 0.1)):
             phones[-1] = phones[-1]._replace(end=end)
         else:
             phones.append(Phone(SILENCE, start, end))

@@ -10,7 +10,7 @@ voice, and its sentence occurs in no other split.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -117,3 +117,9 @@ def split_of_voices(*voices: str) -> str:
         if set(voices) & set(held):
             return split
     return 'train'
+
+
+def split_of_row(row: dict[str, Any]) -> str:
+    """Return the split of a row; one from before there were splits goes by the voices heard."""
+    heard = [row['voice'], *([row['voice2']] if row['mix'] < 1 else [])]
+    return str(row.get('split') or split_of_voices(*heard))
