@@ -71,6 +71,7 @@ class WebServer:
         self._thread: threading.Thread | None = None
         self._started = threading.Event()
         self._readers: dict[Outbox, asyncio.Event] = {}
+        self._pages: set[web.WebSocketResponse] = set()
         self._lost = 0                  # frames, by pages that are gone
 
     @property
@@ -116,11 +117,10 @@ class WebServer:
         family = socket.AF_INET6 if ':' in self.host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)   # inherited
         try:
             listener.bind((self.host, self.port))
             listener.listen(64)
-        except (OSError, UnicodeError) as error:
+        except (OSError, TypeError, UnicodeError) as error:     # two of them: a name of no host
             listener.close()
             reason = getattr(error, 'strerror', None) or 'this is no name of a machine'
             raise SinkError(f'cannot serve on {self.host}:{self.port}: {reason}; stop the '
@@ -158,6 +158,10 @@ class WebServer:
         status.cancel()
         self._spread(json.dumps({'type': 'bye'}), Sort.NOTE)
         await asyncio.sleep(0.05)                           # writers run once
+        closing = [asyncio.create_task(page.close(code=WSCloseCode.GOING_AWAY))
+                   for page in self._pages]
+        if closing:
+            await asyncio.wait(closing, timeout=GOODBYE)
         await runner.cleanup()
 
     async def _report(self) -> None:
@@ -248,12 +252,16 @@ class WebServer:
             await page.prepare(request)
             if request.transport is not None:
                 request.transport.set_write_buffer_limits(high=0)
+                request.transport.get_extra_info('socket').setsockopt(
+                    socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
             for message in self.greeting:
                 outbox.put(message)
             self._put_status(outbox)
             wake.set()
+            self._pages.add(page)
             await self._listen(page, outbox, wake)
         finally:
+            self._pages.discard(page)
             del self._readers[outbox]
             self._lost += outbox.dropped
         return page
@@ -355,7 +363,8 @@ async def _secured(_request: web.Request, response: web.StreamResponse) -> None:
 def _sent(name: str) -> web.StreamResponse:
     """Return a file of the page; nothing that is not in the folder has a name here."""
     files = {path.name: path for path in (ASSETS / 'web').glob('*') if path.is_file()}
-    path = {**files, 'head.glb': ASSETS / 'head.glb'}.get(name)
+    heads = {head: ASSETS / head for head in ('head.glb', 'head_small.glb')}
+    path = {**files, **heads}.get(name)
     if path is None or not path.is_file():
         return _refusal(404, f'there is no {name[:80]} here')
     return web.FileResponse(path, headers={
