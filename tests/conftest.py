@@ -6,6 +6,7 @@
 from importlib.util import find_spec
 import os
 from pathlib import Path
+import shutil
 import signal
 
 import pytest
@@ -33,6 +34,8 @@ def _missing(marker):
             return f'{package} is not installed: make test'
     if marker == 'egl':
         return _no_pictures()
+    if marker == 'browser':
+        return _no_browser()
     if marker == 'gpu':
         import torch
 
@@ -53,9 +56,20 @@ def _no_pictures():
     return ''
 
 
+def _no_browser():
+    """Return what the viewer's tests lack here, or nothing."""
+    for package in ('playwright', 'aiohttp'):
+        if find_spec(package) is None:
+            return f'{package} is not installed: make test'
+    if not (shutil.which('chromium') or shutil.which('chromium-browser')):
+        return 'Chromium is not installed: apt-get install chromium'
+    return ''
+
+
+@pytest.hookimpl(trylast=True)      # folders below mark their tests first
 def pytest_collection_modifyitems(items):
     """Skip what cannot run and say why; where it must be able to, that is an error."""
-    for marker in ('ros', 'model', 'gpu', 'egl'):
+    for marker in ('ros', 'model', 'gpu', 'egl', 'browser'):
         chosen = [item for item in items if item.get_closest_marker(marker)]
         if not chosen or not (reason := _missing(marker)):
             continue

@@ -66,8 +66,13 @@ function plainArray(attribute) {
 /** Return the places and values of `deltas` that are not zero; minus `rest` if they are whole. */
 function sparse(deltas, rest) {
   const values = rest ? deltas.map((value, place) => value - rest[place]) : deltas;
-  const places = Uint32Array.from([...values.keys()].filter((place) => values[place] !== 0));
-  return { places, deltas: Float32Array.from(places, (place) => values[place]) };
+  const places = new Uint32Array(values.length);
+  let count = 0;
+  for (let place = 0; place < values.length; place += 1) {
+    if (values[place] !== 0) places[count++] = place;
+  }
+  const few = places.slice(0, count);
+  return { places: few, deltas: Float32Array.from(few, (place) => values[place]) };
 }
 
 /** The 52 weights, put on the shapes of a glTF scene by name. */

@@ -18,13 +18,19 @@ export class Speaker {
     this.sources = new Set();
     this.next = null;           // context time at which the sound scheduled so far ends
     this.drift = 0;
-    this.scheduled = [];        // the newest: {present, heard} in ms, for whoever measures
+    this.scheduled = [];        // the newest: {present (ms), start (s of the context)}, for whoever measures
   }
 
   /** Say whether the browser lets us play: 'off' (nothing yet), 'blocked' or 'running'. */
   get state() {
     if (!this.context) return 'off';
     return this.context.state === 'running' ? 'running' : 'blocked';
+  }
+
+  /** Return which instant of the context leaves the loudspeaker when, for whoever measures. */
+  get output() {
+    return this.context && { context: this.context.currentTime, at: performance.now(),
+      ...this.context.getOutputTimestamp?.() };
   }
 
   /** Ask the browser to let us play; it does after a click. */
@@ -68,7 +74,7 @@ export class Speaker {
     source.start(at);
     this.sources.add(source);
     this.next = at + buffer.duration / speed;
-    this.scheduled.push({ present, heard: local + this.drift });
+    this.scheduled.push({ present, start: at });
     if (this.scheduled.length > 200) this.scheduled.shift();
     return 1000 * (wanted - earliest);
   }

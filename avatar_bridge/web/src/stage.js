@@ -3,7 +3,7 @@
 
 import { VRMLoaderPlugin, VRMUtils } from '@pixiv/three-vrm';
 import {
-  AmbientLight, Box3, DirectionalLight, HemisphereLight, NeutralToneMapping, PMREMGenerator,
+  AmbientLight, Box3, DirectionalLight, HemisphereLight, Matrix4, NeutralToneMapping, PMREMGenerator,
   PerspectiveCamera, Scene, Vector3, WebGLRenderer,
 } from 'three';
 import { RoomEnvironment } from 'three/addons/environments/RoomEnvironment.js';
@@ -131,7 +131,7 @@ export class Stage {
    * Gets coarser where the machine is too slow, and finer again.
    */
   draw(now) {
-    if (!this.model) return true;
+    if (!this.model) return false;
     const gl = this.renderer.getContext();
     if (this.fence) {
       if (gl.getSyncParameter(this.fence, gl.SYNC_STATUS) !== gl.SIGNALED) return false;
@@ -152,6 +152,13 @@ export class Stage {
     if (interval < 200) this.interval += 0.08 * (interval - this.interval);
     this.#adapt();
     return true;
+  }
+
+  /** Return the matrix (16, by columns) from the model's space to the picture's, -1 to 1. */
+  look() {
+    if (!this.model) return null;
+    return new Matrix4().multiplyMatrices(this.camera.projectionMatrix,
+      this.camera.matrixWorldInverse).multiply(this.model.matrixWorld).toArray();
   }
 
   #adapt() {

@@ -17,6 +17,7 @@ const HALF_REFRESH = 8;
 const REST_HALF_LIFE = 90;      // ms in which a face without a stream comes half to rest
 const SILENT_FOR = 700;         // ms without a frame after which a live stream counts as over
 const STILL = 1e-3;
+const REMEMBERED = 600;         // pictures
 
 /** Shows frames when they are due, live or from a file, with the sound that belongs to them. */
 export class Viewer extends EventTarget {
@@ -27,8 +28,9 @@ export class Viewer extends EventTarget {
     this.speaker = new Speaker();
     this.delay = DELAY;
     this.worn = new Float32Array(NAMES.length);
+    this.head = null;           // angles that the face wears: yaw, pitch, roll
     this.turned = [0, 0];
-    this.shown = [];            // the newest: {index, present, at} for whoever measures
+    this.shown = [];            // the newest that were drawn, for whoever measures
     this.pictures = 0;
     this.wantsSound = true;
     this.slack = [];            // ms that pieces of sound came early
@@ -59,8 +61,7 @@ export class Viewer extends EventTarget {
   }
 
   async wearOurs() {
-    let answer = this.stage.software ? await fetch('/head_small.glb') : null;
-    if (!answer?.ok) answer = await fetch('/head.glb');
+    const answer = await fetch(this.stage.software ? '/head_small.glb' : '/head.glb');
     if (!answer.ok) throw new Error('the server has no head to show');
     return this.wearHead(await answer.arrayBuffer());
   }
@@ -104,13 +105,16 @@ export class Viewer extends EventTarget {
   /** Where the page stands, for tests. */
   state() {
     return {
-      state: this.notice.state, mode: this.playback ? 'file' : 'live', index: this.frame?.index,
+      state: this.standing, mode: this.playback ? 'file' : 'live', index: this.frame?.index,
       age: this.age, stream: this.meta?.stream, influences: this.stage?.face?.read() ?? null,
       weights: Object.fromEntries(NAMES.map((name, place) => [name, this.worn[place]])),
-      received: this.buffer.received, skipped: this.buffer.skipped, pictures: this.pictures,
-      delay: this.delay, drift: this.speaker.drift, sound: this.speaker.state,
-      cost: this.stage?.cost, ratio: this.stage?.ratio, interval: this.stage?.interval, trip: this.clock.trip, shown: this.shown,
-      scheduled: this.speaker.scheduled, missing: this.stage?.face?.missing, status: this.status,
+      head: this.head && [...this.head], received: this.buffer.received,
+      skipped: this.buffer.skipped, pictures: this.pictures, delay: this.delay,
+      drift: this.speaker.drift, sound: this.speaker.state, output: this.speaker.output,
+      cost: this.stage?.cost, ratio: this.stage?.ratio, interval: this.stage?.interval,
+      software: this.stage?.software, camera: this.stage?.look(), trip: this.clock.trip,
+      offset: this.clock.offset, shown: this.shown, scheduled: this.speaker.scheduled,
+      found: this.stage?.face?.found, missing: this.stage?.face?.missing, status: this.status,
     };
   }
 
@@ -183,6 +187,7 @@ export class Viewer extends EventTarget {
     if (this.stale && this.stage?.draw(performance.now())) {
       this.stale = false;
       this.pictures += 1;
+      if (this.fresh) this.#drawn(this.fresh, now);
     }
     this.curves.draw(now);
   }
@@ -191,12 +196,19 @@ export class Viewer extends EventTarget {
     return this.link !== 'open' || this.over || now - (this.arrived ?? 0) > SILENT_FOR;
   }
 
+  /** Remember what came into a picture, and how old it was then. */
+  #drawn(frame, now) {
+    this.fresh = null;
+    this.age = frame.publish ? this.clock.now() - frame.publish : 0;
+    this.shown.push({ index: frame.index, present: frame.present, at: now, age: this.age });
+    if (this.shown.length > REMEMBERED) this.shown.shift();
+  }
+
   #show(frame, now) {
+    if (this.fresh) this.buffer.skipped += 1;       // the picture before was not finished
+    this.fresh = this.stage ? frame : null;
     this.frame = frame;
     this.#wear(frame.weights, frame.head);
-    this.age = frame.publish ? this.clock.now() - frame.publish : 0;
-    this.shown.push({ index: frame.index, present: frame.present, at: now });
-    if (this.shown.length > 600) this.shown.shift();
     this.curves.add(now, frame.weights);
     const lamp = document.getElementById('speaking');
     if (lamp.classList.toggle('on', frame.speech) !== this.spoke) {
@@ -206,14 +218,17 @@ export class Viewer extends EventTarget {
   }
 
   #rest(passed) {
-    if (!this.worn.some((weight) => weight > STILL)) return;
+    const moves = (value) => Math.abs(value) > STILL;
+    if (!this.worn.some(moves) && !this.head?.some(moves)) return;
     const keep = 0.5 ** (passed / REST_HALF_LIFE);
-    this.#wear(this.worn.map((weight) => (weight * keep > STILL ? weight * keep : 0)), null);
+    const less = (value) => (moves(value * keep) ? value * keep : 0);
+    this.#wear(this.worn.map(less), this.head?.map(less) ?? null);
     this.curves.add(performance.now(), this.worn);
   }
 
   #wear(weights, head) {
     this.worn = weights;
+    this.head = head;
     this.stage?.wear(weights, head);
     this.stale = true;
   }
@@ -232,6 +247,7 @@ export class Viewer extends EventTarget {
     else if (this.link === 'lost' || (this.link === 'connecting' && this.frame)) state = 'lost';
     else if (flowing && !this.over) state = 'live';
     else if (this.over) state = 'ended';
+    this.standing = state;
     const blocked = this.wantsSound && this.speaker.state === 'blocked'
       && (state === 'live' || state === 'playing');
     if (blocked) this.notice.offer('Turn the sound on', () => this.#clicked());
