@@ -231,7 +231,9 @@ def test_eyes_stay_on_their_target_while_the_head_moves():
     states, frames = live(1200)
     for state, frame in zip(states, frames, strict=True):
         target = state.gaze.direction((state.frame - 1) / 60)
-        assert np.degrees(frame.eyes[:2] + frame.head[:2]) == pytest.approx(target, abs=1e-3)
+        both = np.degrees(frame.eyes.reshape(2, 2))
+        assert both.mean(axis=0) + np.degrees(frame.head[:2]) == pytest.approx(target, abs=1e-3)
+        assert both[1, 0] - both[0, 0] == pytest.approx(3.0, abs=1e-3)     # they converge
 
 
 def test_the_head_moves_a_degree_or_two_slowly(long):

@@ -30,6 +30,7 @@ NEAREST, MEAN, FARTHEST = 3.0, 6.0, 14.0    # degrees elsewhere: exponential, cu
 UPRIGHT: Final = 0.6            # vertical shifts are smaller
 BLINK_FROM: Final = 9.0         # degrees of a shift that may take a blink along
 WITH_BLINK: Final = 0.5         # share of those that do
+INWARD: Final = 1.5             # degrees of each eye: the viewer is a good metre away
 FOLLOW: Final = 0.25            # share of gaze that the head takes over
 TURN_RATE: Final = 6.0          # 1/s: how soon
 LOWER: Final = 0.012            # weight on the lids for each degree down
@@ -112,15 +113,17 @@ def away(rng: np.random.Generator) -> Angles:
     return size * math.cos(angle), UPRIGHT * size * math.sin(angle)
 
 
-def turn_eyes(weights: list[float], direction: Angles) -> list[float]:
+def turn_eyes(weights: list[float], direction: Angles, inward: float = 0.0) -> list[float]:
     """
     Turn the eyes in the 52 `weights` by `direction`, beyond where the model turned them.
 
-    Returns yaw and pitch of the left and of the right eye in radians, as the weights say them now.
+    Each turns `inward` by some degrees, too. Returns yaw and pitch of the left and of the right
+    eye in radians, as the weights say them now.
     """
     eyes = []
     for side, (left, right, up, down) in enumerate(LOOKS):
-        eyes += [math.radians(turned(weights, left, right, direction[0])),
+        yaw = direction[0] + (inward if side else -inward)
+        eyes += [math.radians(turned(weights, left, right, yaw)),
                  math.radians(turned(weights, up, down, direction[1]))]
         weights[LIDS[side]] += LOWER * max(0.0, -direction[1])
         weights[WIDE[side]] += RAISE * max(0.0, direction[1])

@@ -21,7 +21,7 @@ from avatar_bridge import rig
 from avatar_bridge.errors import UsageError
 from avatar_bridge.frames import FaceFrame, Flags, Weights
 from avatar_bridge.stream.blinks import LIDS, Blinks, close_lids
-from avatar_bridge.stream.gaze import Gaze, turn_eyes
+from avatar_bridge.stream.gaze import INWARD, Gaze, turn_eyes
 from avatar_bridge.stream.moment import Moment, Spring
 from avatar_bridge.stream.sway import Nod, raise_brows, sway
 
@@ -131,7 +131,7 @@ class IdleLife:
         # Eyes on a target stay on it while the head moves.
         gaze = state.gaze.direction(moment.t)
         eyes = turn_eyes(weights, (amount * gaze[0] - math.degrees(head[0]),
-                                   amount * gaze[1] - math.degrees(head[1])))
+                                   amount * gaze[1] - math.degrees(head[1])), amount * INWARD)
         raise_brows(weights, amount * brows[0], amount * brows[1])
         left, right = state.blinks.blink.closure(moment.t)
         whole = min(1.0, amount / CLOSING)
