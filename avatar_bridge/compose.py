@@ -16,9 +16,11 @@ from dataclasses import replace
 from functools import partial
 import hashlib
 from importlib import import_module
+import os
 from pathlib import Path
 import sys
 from tempfile import TemporaryDirectory
+import threading
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -30,6 +32,7 @@ from avatar_bridge.clock import MonotonicClock
 from avatar_bridge.config import SessionConfig, nearest
 from avatar_bridge.desk import Choices, Desk
 from avatar_bridge.errors import AudioError, AvatarBridgeError, MissingPackageError, UsageError
+from avatar_bridge.frames import Samples, angles
 from avatar_bridge.phones import phones_beside
 from avatar_bridge.ports import AudioSource, Clock, FrameSink
 from avatar_bridge.session import Pace, Session, SessionSettings
@@ -111,23 +114,53 @@ def desk(session: Session, config: SessionConfig, *,
 
 
 def offline(config: SessionConfig, audio: bytes, idle: float) -> Take:
-    """Animate the bytes of an audio file at once; raises `AudioError`."""
+    """
+    Animate the bytes of an audio file at once; raises `AudioError`.
+
+    It gives way to live sessions; of a file that was cut short everything readable is used.
+    """
+    give_way()
+    engine = Engine(load_bundle(config.bundle), config.engine)
+    engine.set_idle(idle)
+    samples, note = heard(audio, Intake(engine.sample_rate, chosen_channel(config)))
+    frames = [frame for start in range(0, len(samples), engine.sample_rate)
+              for frame in engine.push(samples[start:start + engine.sample_rate])]
+    frames += engine.flush()
+    if not frames:
+        raise AudioError(note or 'expected sound, found less than a frame of it')
+    turned = any(frame.head is not None for frame in frames)
+    turns = np.stack([angles(frame) for frame in frames])
+    return Take(
+        float(engine.spec.fps), np.stack([frame.weights for frame in frames]),
+        bytes(frame.flags for frame in frames), samples, engine.sample_rate,
+        head=turns[:, :3] if turned else None, eyes=turns[:, 3:] if turned else None, note=note)
+
+
+def heard(audio: bytes, intake: Intake) -> tuple[Samples, str]:
+    """Return what the engine hears of an audio file's bytes, and what is wrong with the file."""
+    pieces, note, seconds = [], '', 0.0
     with TemporaryDirectory() as folder:
         path = Path(folder) / 'upload'
         path.write_bytes(audio)
-        source = find(SOURCES['file'])(path)
-        if source.duration > LONGEST:
-            raise AudioError(f'expected at most {LONGEST} s of sound, got '
-                             f'{source.duration:.0f} s; avatar-bridge animate has no limit')
-        engine = Engine(load_bundle(config.bundle), config.engine)
-        engine.set_idle(idle)
-        intake = Intake(engine.sample_rate, chosen_channel(config))
-        heard = [intake.push(block) for block in source.blocks()]
-    heard.append(intake.flush())
-    samples = np.concatenate(heard)
-    frames = engine.push(samples) + engine.flush()
-    return Take(float(engine.spec.fps), np.stack([frame.weights for frame in frames]),
-                bytes(frame.flags for frame in frames), samples, engine.sample_rate)
+        try:
+            for block in find(SOURCES['file'])(path).blocks():
+                pieces.append(intake.push(block))
+                seconds += len(block.samples) / block.sample_rate
+                if seconds > LONGEST:
+                    raise AudioError(f'expected at most {LONGEST} s of sound, got more; '
+                                     'avatar-bridge animate has no limit')
+        except AudioError as error:
+            note = str(error).replace(str(path), 'the file')
+            if not seconds or seconds > LONGEST:
+                raise AudioError(note) from error
+    pieces.append(intake.flush())
+    return np.concatenate(pieces), note
+
+
+def give_way() -> None:
+    """Let every other thread have the processor first, where threads have their own rank."""
+    if sys.platform == 'linux':
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
 
 
 def idle_amount(config: SessionConfig, source: AudioSource | None = None) -> float:

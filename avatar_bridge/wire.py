@@ -81,6 +81,9 @@ class Take(NamedTuple):
     flags: bytes = b''                  # one for each frame, or none at all
     samples: Samples = np.zeros(0, np.float32)      # (m,) mono
     sample_rate: int = 16000
+    head: Weights | None = None         # (n, 3) as FaceFrame has it, where anything turns it
+    eyes: Weights | None = None         # (n, 4)
+    note: str = ''                      # what is wrong with it, for the user
 
 
 def topic(avatar: str, kind: str) -> bytes:
@@ -184,6 +187,7 @@ def encode_take(take: Take) -> bytes:
     payload: bytes = msgpack.packb({
         'fps': float(take.fps), 'names': list(NAMES), 'weights': _floats(take.weights),
         'flags': take.flags, 'sample_rate': take.sample_rate, 'pcm': _pcm(take.samples),
+        'head': _floats(take.head), 'eyes': _floats(take.eyes), 'note': take.note,
     })
     return payload
 
