@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_bridge.rig import NAMES
-from model.head.gltf import PER_DM
 from model.head.build import LIP_RINGS, Head
+from model.head.gltf import PER_DM
 from model.head.graph import Graph
 from model.head.lips import CORNER, LOWER, LOWER_MID, UPPER, UPPER_MID, both_sides
 from model.head.part import Part

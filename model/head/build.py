@@ -17,14 +17,15 @@ from model.head.gltf import Material
 from model.head.graph import Graph
 from model.head.part import Part
 from model.head.shapes import face_units
-from model.head.source import BaseMesh, Points, Source
+from model.head.source import BaseMesh, Points, Quads, Source
 
 PIVOT: Final = slice(14070, 14078)      # the cube at MakeHuman's joint of neck and head
 BALLS: Final = {'Left': slice(14598, 14670), 'Right': slice(14670, 14742)}
-BROW: Final = (0.155, 0.175, 0.175, 0.155, 0.105)       # dm above the eye's centre, outwards
+BROW: Final = (0.142, 0.160, 0.178, 0.180, 0.132)       # dm above the eye's centre, outwards
 LIP_RINGS: Final = 9                    # edges from the touching line to the edge of the red
 PICTURE: Final = 2048
-AJAR: Final = {'jawOpen': 0.55, 'mouthUpperUpLeft': 0.4, 'mouthUpperUpRight': 0.4}
+DARKENING: Final = 0.26     # dm behind the lips at which a third of the light is left
+FRIENDLY: Final = {'mouthSmileLeft': 0.14, 'mouthSmileRight': 0.14}  # baked into the rest
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ def built(source: Source) -> Head:
     vertices = person.shaped(source, mesh)
     vertices = vertices - vertices[PIVOT].mean(0)
     shapes = face_units(source, mesh)
+    vertices = vertices + sum(amount * shapes[name] for name, amount in FRIENDLY.items())
     balls = {side: eyes.fitted(vertices[of]) for side, of in BALLS.items()}
     body = _body(mesh, vertices, shapes, balls)
     marks = _marks(vertices, balls)
@@ -55,13 +57,14 @@ def built(source: Source) -> Head:
     mouth = [cut.whole(name, material, mesh.groups[group], mesh, vertices, moved)
              for name, material, group, moved in (
                  ('TeethUpper', 'teeth', 'helper-upper-teeth', {}),
-                 ('TeethLower', 'teeth', 'helper-lower-teeth', shapes),
-                 ('Tongue', 'tongue', 'helper-tongue', shapes))]
-    lashes = cut.whole('Lashes', 'lashes', cut.joined(mesh, *(
-        f'helper-{side}-eyelashes-{row}' for side in 'lr' for row in '12')), mesh, vertices, shapes)
+                 ('TeethLower', 'teeth', 'helper-lower-teeth', shapes))]
+    tongue = mesh.groups['helper-tongue']
+    few = np.zeros(len(tongue.corners), bool)
+    mouth.append(cut.part('Tongue', 'tongue', tongue, mesh.uvs, vertices, shapes, ~few, few))
+    lashes = _lashes(mesh, vertices, shapes, balls['Left'])
     looking = [eyes.eyeball(f'Eye{side}', side, ball) for side, ball in balls.items()]
     picture = _painted(face, marks, mesh)
-    parts = _shaded([face, *looking, *mouth, cap, knot, shirt]) + [lashes]
+    parts = [*_shaded([face, *looking, *mouth, cap, knot, shirt], marks), lashes]
     return Head(tuple(parts), _materials(picture), mesh)
 
 
@@ -85,18 +88,19 @@ def _body(mesh: BaseMesh, vertices: Points, shapes: dict[str, Points],
     inside[keep] = charts.inside(quads.take(keep), mesh.uvs)
     refine = (middle[:, 2] > 0.62) & (near_eye | near_lip | near_nose) & ~(
         inside & (middle[:, 2] < 0.78))
+    refine |= hair.depth(middle) > 0.03
     unrolled, uvs = charts.unrolled(quads.take(keep), mesh.uvs, vertices)
-    everywhere = replace_kept(quads, keep, unrolled)
+    everywhere = _with_charts(quads, keep, unrolled)
     made = cut.part('Face', 'skin', everywhere, uvs, vertices, shapes, keep, refine & keep)
     return replace(made, deltas={name: made.deltas.get(name, np.zeros_like(made.positions))
                                  for name in NAMES})
 
 
-def replace_kept(quads, keep, unrolled):
+def _with_charts(quads: Quads, keep: np.ndarray, unrolled: Quads) -> Quads:
     """Return all faces, the kept ones with new uvs (the others only smooth their neighbours)."""
     corners = np.zeros_like(quads.uv_corners)
     corners[keep] = unrolled.uv_corners
-    return type(quads)(quads.corners, corners)
+    return Quads(quads.corners, corners)
 
 
 def _marks(vertices: Points, balls: dict[str, eyes.Ball]) -> paint.Landmarks:
@@ -108,8 +112,9 @@ def _marks(vertices: Points, balls: dict[str, eyes.Ball]) -> paint.Landmarks:
 
 def _collar(at: Points) -> Points:
     """Return how far above the collar (n, 3) points lie, dm."""
-    turn = np.arctan2(at[:, 0], at[:, 2] - 0.1)
-    return at[:, 1] - (-1.16 - 0.13 * np.cos(turn))
+    across = (at[:, 0] / 0.58) ** 2 + ((at[:, 2] + 0.14) / 0.55) ** 2
+    collar = at[:, 1] + 0.9 + 0.6 * (1 - across) + 0.4 * (at[:, 2] + 0.14)
+    return np.maximum(collar, at[:, 1] + 0.78)
 
 
 def _dressed(body: Part, side: float) -> Part:
@@ -133,24 +138,48 @@ def _shaved(face: Part) -> Part:
     return picked(face, face.triangles[~deep])
 
 
-def _shaded(parts: list[Part]) -> list[Part]:
-    """Return the parts with baked occlusion; what the lips cover is lit as through a mouth ajar."""
-    rest, ajar = occlusion.seen(parts, {}), occlusion.seen(parts, AJAR)
-    return [replace(part, shade=_tone(part, closed, open_))
-            for part, closed, open_ in zip(parts, rest, ajar, strict=True)]
+def _shaded(parts: list[Part], marks: paint.Landmarks) -> list[Part]:
+    """Return the parts with baked light: occlusion outside, depth inside the mouth."""
+    outside = [part for part in parts if part.material not in ('teeth', 'tongue')]
+    light = dict(zip([part.name for part in outside], occlusion.seen(outside), strict=True))
+    return [replace(part, shade=_tone(part, light.get(part.name), marks)) for part in parts]
 
 
-def _tone(part: Part, closed: Points, ajar: Points) -> Points:
-    graph = Graph(part)
-    if part.material in ('teeth', 'tongue'):
-        light = np.clip(graph.smoothed(ajar[:, None], 2) * 1.5, 0.05, 1)
-        return light ** [0.9, 1.1, 1.1]
+def _tone(part: Part, seen: Points | None, marks: paint.Landmarks) -> Points:
+    deep = np.clip(marks.lips[2] - 0.06 - part.positions[:, 2], 0, None) / DARKENING
+    inside = np.exp(-deep ** 1.3)[:, None]
+    if seen is None:
+        return np.clip(inside, 0.04, 1) ** [0.9, 1.1, 1.1]
+    light = np.clip(Graph(part).smoothed(seen[:, None], 2), 0.03, 1)
     if part.material == 'eye':
-        return (0.55 + 0.45 * np.clip(graph.smoothed(closed[:, None], 2) * 1.6, 0, 1)) * np.ones(3)
-    best = np.maximum(closed, 0.7 * ajar) if part.name == 'Face' else closed
-    light = np.clip(graph.smoothed(best[:, None], 2) * 1.15, 0.03, 1)
-    # light that gets out of skin again is red
-    return light ** ([0.55, 0.75, 0.8] if part.name == 'Face' else [0.8, 0.8, 0.8])
+        return (0.5 + 0.5 * np.clip(1.6 * light, 0, 1)) * np.ones(3)
+    if part.material != 'skin':
+        return np.clip(1.15 * light, 0, 1) ** [0.8, 0.8, 0.8]
+    # what the lips hide at rest is seen when they open; light that leaves the skin again is red
+    mouth = _within(part)[:, None]
+    light = np.where(mouth, np.clip(0.8 * inside ** 1.6, 0.015, 1), np.clip(1.15 * light, 0, 1))
+    return light ** np.where(mouth, [0.85, 1.1, 1.1], [0.55, 0.75, 0.8])
+
+
+def _within(face: Part) -> np.ndarray:
+    """Mark what lies behind the lips: the inside of the mouth and of the lips."""
+    at = face.positions
+    return (face.uvs[:, 1] > 1 - charts.STRIP) & (np.abs(at[:, 0]) < 0.5) & (at[:, 1] < 0.18)
+
+
+def _lashes(mesh: BaseMesh, vertices: Points, shapes: dict[str, Points],
+            ball: eyes.Ball) -> Part:
+    """Return the lashes, drawn from the lid (v = 1) outwards; the lower ones are thin."""
+    quads = cut.joined(mesh, *(f'helper-{side}-eyelashes-{row}' for side in 'lr' for row in '12'))
+    every = np.ones(len(quads.corners), bool)
+    made = cut.part('Lashes', 'lashes', quads, mesh.uvs, vertices, shapes, every, ~every)
+    mirrored = np.abs(made.positions) * [1, 0, 0] + made.positions * [0, 1, 1]
+    length = np.linalg.norm(mirrored - ball.centre, axis=1) - ball.radius - 0.005
+    along = np.clip((mirrored[:, 0] - 0.155) / 0.325, 0.01, 0.99)
+    groups = [mesh.groups[f'helper-{side}-eyelashes-1'].corners for side in 'lr']
+    below = np.isin(made.weld, np.unique(groups))
+    return replace(made, uvs=np.stack([along / 2 + 0.5 * below,
+                                       1 - np.clip(length / 0.07, 0, 1)], 1))
 
 
 def _painted(face: Part, marks: paint.Landmarks, mesh: BaseMesh) -> bytes:
@@ -159,8 +188,7 @@ def _painted(face: Part, marks: paint.Landmarks, mesh: BaseMesh) -> bytes:
                            for of in (lips.UPPER, lips.LOWER, (lips.CORNER,))])
     rings = graph.rings(graph.nodes(line), 3 * LIP_RINGS)[:, None] / LIP_RINGS
     lip = 1 - graph.smoothed(rings, 2)
-    inner = ((face.uvs[:, 1] > 1 - charts.STRIP)
-             & (np.abs(face.positions[:, 0]) < 0.5) & (face.positions[:, 1] < 0.18))[:, None]
+    inner = _within(face)[:, None]
     fields = np.concatenate([face.positions, lip, inner], 1)
     spread, _ = raster.spread(face, fields, PICTURE)
     at = spread[..., :3]
@@ -172,8 +200,8 @@ def _materials(skin: bytes) -> dict[str, Material]:
         'skin': Material(roughness=0.52, picture=skin),
         'eye': Material(roughness=0.12, picture=paint.encoded(paint.eye(), quality=92)),
         'teeth': Material((0.80, 0.74, 0.64, 1), 0.28),
-        'tongue': Material((0.50, 0.14, 0.13, 1), 0.42),
-        'lashes': Material((0.012, 0.009, 0.008, 1), 0.9, two_sided=True),
+        'tongue': Material((0.36, 0.085, 0.08, 1), 0.5),
+        'lashes': Material(roughness=0.9, picture=paint.lashes(), two_sided=True, alpha='BLEND'),
         'hair': Material(roughness=0.55, picture=paint.encoded(paint.strands(), quality=85)),
         'shirt': Material((0.035, 0.075, 0.10, 1), 0.95, two_sided=True),
     }

@@ -20,7 +20,7 @@ KNOT_SIZE: Final = np.array([0.27, 0.25, 0.2])  # its half-axes
 
 #: The hairline: degrees around the vertical through CENTRE (0 = ahead) and heights, dm.
 _LINE_AT: Final = (0, 14, 30, 44, 56, 66, 74, 80, 88, 96, 104, 112, 124, 140, 160, 180)
-_LINE: Final = (1.03, 1.04, 1.02, 0.93, 0.80, 0.62, 0.42, 0.30, 0.34, 0.50, 0.44, 0.10, -0.16,
+_LINE: Final = (1.00, 0.99, 0.95, 0.87, 0.75, 0.58, 0.40, 0.26, 0.30, 0.50, 0.44, 0.10, -0.16,
                 -0.30, -0.36, -0.36)
 
 
@@ -41,7 +41,7 @@ def shell(skin: Part) -> Part:
     thick = thick * (1 + 0.06 * np.sin(23 * turn) * np.clip(fall, 0, 1))
     return replace(cap, name='Hair', material='hair',
                    positions=cap.positions + cap.normals() * thick[:, None],
-                   uvs=_uvs(cap, turn, fall))
+                   uvs=_uvs(turn, fall))
 
 
 def _combed(at: Points, axis: Points) -> tuple[Points, Points]:
@@ -52,7 +52,7 @@ def _combed(at: Points, axis: Points) -> tuple[Points, Points]:
     return np.arctan2(arm[:, 0], arm @ up), np.arccos(np.clip(arm @ axis, -1, 1))
 
 
-def _uvs(cap: Part, turn: Points, fall: Points) -> Points:
+def _uvs(turn: Points, fall: Points) -> Points:
     """Return uvs whose columns run to the knot; mirror images share their strands."""
     return np.stack([np.clip(np.abs(turn) / np.pi, 0.001, 0.999),
                      np.clip(fall / np.pi, 0, 1)], 1)
@@ -70,6 +70,6 @@ def knot(rings: int = 14, sectors: int = 22) -> Part:
     a, b = row + here, row + after
     triangles = np.concatenate([np.stack([a, a + sectors, b + sectors], -1).reshape(-1, 3),
                                 np.stack([a, b + sectors, b], -1).reshape(-1, 3)])
-    twist = turn / (2 * np.pi) + 0.25 * fall
-    uvs = np.stack([0.5 + 0.45 * np.sin(2 * np.pi * twist), fall / np.pi], -1).reshape(-1, 2)
+    twist = 2 * turn / (2 * np.pi)
+    uvs = np.stack([0.5 + 0.45 * np.sin(np.pi * twist), fall / np.pi], -1).reshape(-1, 2)
     return Part('HairKnot', 'hair', at, triangles[:, ::-1], uvs, np.arange(len(at)))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -13,17 +13,17 @@ import numpy as np
 from model.head.part import Part
 from model.head.source import Points
 
-DIRECTIONS: Final = 120
-CELL: Final = 0.012             # dm, of the depth maps
-BIAS: Final = 0.03              # dm behind the nearest surface that still count as seen
+DIRECTIONS: Final = 80
+CELL: Final = 0.018             # dm, of the depth maps
+BIAS: Final = 0.035              # dm behind the nearest surface that still count as seen
 
 
-def seen(parts: Sequence[Part], weights: Mapping[str, float]) -> list[Points]:
-    """Return for each part the (n,) share of the sky before each vertex in one pose."""
-    placed = [posed(part, weights) for part in parts]
+def seen(parts: Sequence[Part]) -> list[Points]:
+    """Return for each part the (n,) share of the sky before each vertex at rest."""
+    placed = [part.positions for part in parts]
     cloud = np.concatenate([_sampled(at, part.triangles)
                             for part, at in zip(parts, placed, strict=True)])
-    normals = [part.normals(at) for part, at in zip(parts, placed, strict=True)]
+    normals = [part.normals() for part in parts]
     light = [np.zeros(len(at)) for at in placed]
     total = [np.full(len(at), 1e-9) for at in placed]
     for direction in _sky():
@@ -34,12 +34,6 @@ def seen(parts: Sequence[Part], weights: Mapping[str, float]) -> list[Points]:
             light[i] += facing * visible
             total[i] += facing
     return [one / all_ for one, all_ in zip(light, total, strict=True)]
-
-
-def posed(part: Part, weights: Mapping[str, float]) -> Points:
-    """Return (n, 3) positions of a part under some shapes."""
-    return part.positions + sum((amount * part.deltas[name] for name, amount in weights.items()
-                                 if name in part.deltas), np.zeros(3))
 
 
 def _sky() -> Points:

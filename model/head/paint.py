@@ -62,6 +62,11 @@ def blob(at: Points, centre: Points, widths: tuple[float, float, float]) -> Poin
     return np.exp(-((x / widths[0]) ** 2 + (y / widths[1]) ** 2 + (z / widths[2]) ** 2) / 2)
 
 
+def beside(spot: Points, x: float, y: float, z: float) -> Points:
+    """Return the place that lies (x, y, z) dm from a spot."""
+    return spot + np.array([x, y, z])
+
+
 def mix(picture: Points, colour: Points, share: Points) -> Points:
     """Return the picture with `share` (h, w) of a colour over it."""
     return picture + share[..., None] * (colour - picture)
@@ -83,27 +88,32 @@ def skin(at: Points, lip: Points, hair: Points, inner: Points, marks: Landmarks)
     size = at.shape[:2]
     rng = np.random.default_rng(52)
     picture = np.broadcast_to(SKIN, (*size, 3)).copy()
-    red = (0.42 * blob(at, marks.nose + [0.36, -0.02, -0.25], (0.15, 0.13, 0.3))
-           + 0.32 * blob(at, marks.nose + [0.0, 0.0, 0.0], (0.10, 0.09, 0.12))
-           + 0.10 * blob(at, marks.lips + [0.0, -0.22, 0.0], (0.14, 0.09, 0.3))
+    red = (0.50 * blob(at, beside(marks.nose, 0.36, -0.02, -0.25), (0.15, 0.13, 0.3))
+           + 0.32 * blob(at, marks.nose, (0.10, 0.09, 0.12))
+           + 0.10 * blob(at, beside(marks.lips, 0.0, -0.22, 0.0), (0.14, 0.09, 0.3))
            + 0.5 * step(np.abs(at[..., 0]), 0.66, 0.76) * step(-at[..., 1], -0.55, -0.4))
     picture = mix(picture, BLUSH, np.clip(red, 0, 0.6))
-    shadow = (0.30 * blob(at, marks.eye + [-0.05, -0.10, 0.05], (0.15, 0.05, 0.3))
-              + 0.45 * blob(at, marks.eye + [0.0, 0.06, 0.05], (0.17, 0.055, 0.3)))
+    shadow = (0.30 * blob(at, beside(marks.eye, -0.05, -0.10, 0.05), (0.15, 0.05, 0.3))
+              + 0.45 * blob(at, beside(marks.eye, 0.0, 0.06, 0.05), (0.17, 0.055, 0.3)))
     picture = mix(picture, SOCKET, np.clip(shadow, 0, 0.6))
     fade = (1 - step(lip, -0.02, 0.05))[..., None]
     tone = (1.6 * noise(rng, size, 90) + 1.3 * noise(rng, size, 24)
             + 1.1 * noise(rng, size, 5) + 1.0 * noise(rng, size, 1.0))
-    picture += tone[..., None] * [1.0, 1.15, 1.2] * (0.4 + 0.6 * fade)
-    picture = _lips(picture, at, lip, rng)
+    # texels are long outside the face: grain would show as streaks there
+    fine = 1 - step(np.abs(at[..., 0]), 0.5, 0.66)
+    fine *= step(at[..., 1], -0.72, -0.52) * (1 - step(at[..., 1], 0.6, 0.75))
+    fine *= step(at[..., 2], 0.3, 0.5)
+    picture += (fine * tone)[..., None] * [1.0, 1.15, 1.2] * (0.4 + 0.6 * fade)
+    picture = _lips(picture, lip, rng)
     picture = _brows(picture, at, marks.brow, rng)
     picture = _lashline(picture, at, marks)
-    root = step(hair + 0.018 * noise(rng, size, 4), -0.05, 0.05)
+    wisps = noise(rng, size, 3) + 0.7 * noise(rng, size, 9)
+    root = step(hair + 0.022 * wisps, -0.075, 0.045)
     picture = mix(picture, SCALP + 6 * noise(rng, size, 2)[..., None], root)
     return mix(picture, MOUTH, inner)
 
 
-def _lips(picture: Points, at: Points, lip: Points, rng: np.random.Generator) -> Points:
+def _lips(picture: Points, lip: Points, rng: np.random.Generator) -> Points:
     lines = noise(rng, (1, lip.shape[1]), 2.2)[0] * 0.05
     edge = step(lip + 0.35 * lines, 0.0, 0.16)
     body = LIP + 9 * (noise(rng, lip.shape, 8) + 18 * lines)[..., None]
@@ -126,8 +136,8 @@ def _brows(picture: Points, at: Points, brow: Points, rng: np.random.Generator) 
         thick = 0.034 * (1 - t) ** 0.55 * min(1, 0.55 + 2.2 * t)
         root = np.array([np.interp(t, along, brow[:, 0]), np.interp(t, along, brow[:, 1])])
         root[1] += thick * rng.uniform(-1, 0.8)
-        lean = np.radians(np.interp(t, (0, 0.12, 0.5, 1), (78, 52, 14, -28)) + rng.normal(0, 7))
-        length = rng.uniform(0.05, 0.085) * (1 - 0.35 * t)
+        lean = np.radians(np.interp(t, (0, 0.1, 0.45, 1), (62, 38, 12, -32)) + rng.normal(0, 6))
+        length = rng.uniform(0.042, 0.07) * (1 - 0.35 * t)
         bend = np.radians(-16)
         points = [root]
         for k in range(4):
@@ -146,11 +156,13 @@ def _brows(picture: Points, at: Points, brow: Points, rng: np.random.Generator) 
 
 def _lashline(picture: Points, at: Points, marks: Landmarks) -> Points:
     """Darken the edge of the lids, where lashes grow, and redden the inner corner."""
-    ball = np.abs(np.linalg.norm((at * [1, 1, 1] - marks.eye * np.where(
-        at[..., :1] < 0, [-1, 1, 1], [1, 1, 1])), axis=-1))
+    ball = np.linalg.norm(np.stack([np.abs(at[..., 0]), at[..., 1], at[..., 2]], -1) - marks.eye,
+                          axis=-1)
     edge = 1 - step(ball, 0.158, 0.170)
-    inner = blob(at, marks.eye + [-0.15, -0.03, 0.08], (0.02, 0.03, 0.1))
-    picture = mix(picture, np.array([140, 84, 74.0]), 0.75 * edge)
+    inner = blob(at, beside(marks.eye, -0.15, -0.03, 0.08), (0.02, 0.03, 0.1))
+    upper = step(at[..., 1] - marks.eye[1], -0.03, 0.0)
+    picture = mix(picture, np.array([150, 92, 82.0]), 0.7 * edge * (1 - upper))
+    picture = mix(picture, np.array([58, 36, 32.0]), 0.9 * upper * (1 - step(ball, 0.162, 0.174)))
     return mix(picture, np.array([196, 120, 112.0]), 0.5 * inner)
 
 
@@ -168,10 +180,11 @@ def eye(size: int = 512) -> Points:
     picture += 2 * noise(rng, (size, size), 6)[..., None]
     r = radius / eyes.IRIS
     inside = 1 - step(r, 0.95, 1.06)
-    shine = 1 + 0.13 * (fibre[spot] * (1 - r)[...] + 0.8 * fine[spot])
+    shine = 1 + 0.13 * (fibre[spot] * (1 - r) + 0.8 * fine[spot])
     iris = IRIS * shine[..., None]
-    iris = mix(iris, IRIS_INNER * shine[..., None], 0.75 * (1 - step(r + 0.05 * fibre[spot], 0.42, 0.66)))
-    iris *= (0.86 + 0.34 * step(y / (size and 1), -0.08, 0.08))[..., None]
+    warm = 1 - step(r + 0.05 * fibre[spot], 0.42, 0.66)
+    iris = mix(iris, IRIS_INNER * shine[..., None], 0.75 * warm)
+    iris *= (0.86 + 0.34 * step(y, -0.08, 0.08))[..., None]      # light falls in from above
     limbal = step(r, 0.74, 0.98)
     iris = mix(iris, np.array([30, 34, 36.0]), 0.8 * limbal)
     pupil = 1 - step(r, 0.34, 0.40)
@@ -179,15 +192,45 @@ def eye(size: int = 512) -> Points:
     return mix(picture, iris, inside)
 
 
+def lashes(size: int = 512) -> bytes:
+    """
+    Return hairs that stand on the lower edge, as PNG with transparency.
+
+    The left half is for upper lids, the right half, thin and short, for lower ones.
+    """
+    rng = np.random.default_rng(5)
+    big = 4
+    wide, high = size * big, size * big // 4
+    ink = Image.new('L', (wide, high), 0)
+    pen = ImageDraw.Draw(ink)
+    for half, count, tall, thick in ((0.0, 70, 0.85, 11.0), (0.5, 44, 0.5, 5.0)):
+        for at in np.linspace(0.005, 0.495, count):
+            along = at / 0.5
+            x = (half + at + rng.normal(0, 0.0015)) * wide
+            length = high * rng.uniform(0.75, 1.1) * tall * (0.45 + 0.55 * min(1, 2 * along))
+            length *= min(1.0, (1 - along) / 0.1)
+            lean = (0.15 + 0.9 * along + rng.normal(0, 0.15)) * wide / 90
+            for k in range(14):
+                one, other = k / 14, (k + 1) / 14
+                pen.line([(x + lean * one ** 2, high - length * one),
+                          (x + lean * other ** 2, high - length * other)],
+                         fill=255, width=max(1, round(thick * (1 - 0.85 * one))))
+    alpha = ink.resize((size, size // 4), Image.Resampling.LANCZOS)
+    picture = Image.merge('RGBA', [Image.new('L', alpha.size, tone) for tone in (34, 26, 24)]
+                          + [alpha])
+    data = io.BytesIO()
+    picture.save(data, 'PNG', optimize=True)
+    return data.getvalue()
+
+
 def strands(size: tuple[int, int] = (512, 1024)) -> Points:
     """Return hair combed along the columns; the picture wraps from right to left."""
     rng = np.random.default_rng(11)
-    rows, columns = size
     field = np.zeros(size)
     for width, drift, share in ((0.7, 40, 0.5), (2.0, 90, 0.8), (7, 160, 0.7), (24, 200, 0.5)):
-        field += share * ndimage.gaussian_filter(rng.standard_normal(size), (drift, width),
-                                                 mode=('reflect', 'wrap')) / (
-            ndimage.gaussian_filter(rng.standard_normal((256, 256)), (min(drift, 60), width)).std())
+        layer = ndimage.gaussian_filter(rng.standard_normal(size), (drift, width),
+                                        mode=('reflect', 'wrap'))
+        field += share * layer / layer.std()
     field /= field.std()
     return HAIR * (1 + 0.22 * field)[..., None] + np.array([10, 6, 3.0]) * np.clip(
         field - 0.8, 0, None)[..., None]

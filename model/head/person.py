@@ -15,8 +15,16 @@ SEXES: Final = {'female': 0.80, 'male': 0.20}
 
 #: Details on top, both sides alike where the target is one-sided.
 DETAILS: Final = {
-    'head/head-oval': 0.35,
-    'mouth/mouth-angles-up': 0.25,
+    'head/head-oval': 0.40,
+    'mouth/mouth-angles-up': 0.55,
+    'mouth/mouth-scale-horiz-incr': 0.20,
+    'eyes/l-eye-scale-incr': 0.15, 'eyes/r-eye-scale-incr': 0.15,
+    'eyes/l-eye-height2-decr': 0.25, 'eyes/r-eye-height2-decr': 0.25,
+    'cheek/l-cheek-bones-incr': 0.25, 'cheek/r-cheek-bones-incr': 0.25,
+    'cheek/l-cheek-volume-incr': 0.20, 'cheek/r-cheek-volume-incr': 0.20,
+    'nose/nose-point-up': 0.15,
+    'nose/nose-scale-horiz-decr': 0.15,
+    'forehead/forehead-scale-vert-decr': 0.25,
 }
 
 
