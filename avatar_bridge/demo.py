@@ -6,13 +6,14 @@ The main job, shown: `make demo`.
 
 The bundled speech goes, paced in real time, over the topic `audio` to the node; its frames go
 over a ROS topic and over ZeroMQ to subscribers in processes of their own. Without ROS 2 the
-program runs the ZeroMQ path alone and says so.
+program runs the ZeroMQ path alone and says so. What came over ZeroMQ becomes a film of the face.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from fractions import Fraction
 from importlib.util import find_spec
 import json
 import math
@@ -28,8 +29,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from avatar_bridge.config import FPS
-from avatar_bridge.frames import AudioBlock
-from avatar_bridge.rig import INDEX
+from avatar_bridge.errors import HeadError, MissingPackageError, SinkError
+from avatar_bridge.frames import AudioBlock, FaceFrame, StreamInfo, TimedAudio, TimedFrame
+from avatar_bridge.rig import INDEX, NAMES
+from avatar_bridge.sinks.web_address import DEFAULT_PORT
 from avatar_bridge.sources.file import FileSource
 from avatar_bridge.subscriber import latencies
 
@@ -37,6 +40,7 @@ ASSETS: Final = Path(__file__).parent / 'assets'
 SPEECH: Final = ASSETS / 'speech.flac'
 OUT: Final = Path('out')
 CURVES: Final = ('jawOpen', 'mouthClose', 'mouthPucker', 'mouthFunnel', 'mouthStretchLeft')
+SECOND: Final = 1_000_000_000
 PATIENCE: Final = 60            # seconds that a process may take to end
 
 
@@ -60,7 +64,11 @@ def main() -> int:
             received = without_ros(Path(folder))
     draw(received[0].stored, OUT / 'demo.png')
     lost = [summary(path, expected) for path in received]
-    print(f'see {OUT / "demo.csv"} (Live Link Face CSV) and {OUT / "demo.png"}')
+    pictures = [OUT / 'demo.png', *film(received[-1].stored, OUT / 'demo.mp4')]
+    print(f'see {OUT / "demo.csv"} (Live Link Face CSV),', ' and '.join(map(str, pictures)))
+    command = os.path.relpath(Path(sys.executable).with_name('avatar-bridge'))
+    print(f'the same live: {command} view --source {os.path.relpath(SPEECH)}\n'
+          f'and in a browser: http://127.0.0.1:{DEFAULT_PORT}')
     return int(any(lost))
 
 
@@ -69,7 +77,7 @@ def with_ros(folder: Path) -> list[Received]:
     os.environ.update(ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST',
                       ROS_DOMAIN_ID=str(1 + os.getpid() % 100))
     url = f'ipc://{folder}/demo.ipc'
-    parameters = {'autostart': 'true', 'source': 'topic',
+    parameters = {'autostart': 'true', 'source': 'topic', 'idle': 'on',
                   'sink': f"['ros', 'zmq={url}', 'csv={OUT / 'demo.csv'}']"}
     words = [word for name, value in parameters.items() for word in ('-p', f'{name}:={value}')]
     with ExitStack() as stack:
@@ -95,8 +103,8 @@ def without_ros(folder: Path) -> list[Received]:
     with ExitStack() as stack:
         subscriber = stack.enter_context(process('subscriber', url, folder / 'zmq.npz'))
         run = stack.enter_context(process(
-            '__main__', 'run', '--quiet', '--source', SPEECH, '--sink', f'zmq={url}', '--sink',
-            f'csv={OUT / "demo.csv"}'))
+            '__main__', 'run', '--quiet', '--idle', 'on', '--source', SPEECH,
+            '--sink', f'zmq={url}', '--sink', f'csv={OUT / "demo.csv"}'))
         show(subscriber, run)
         finish(subscriber)
     return [Received('ZeroMQ', np.load(folder / 'zmq.npz'))]
@@ -154,6 +162,32 @@ def summary(path: Received, expected: int) -> int:
     print(f'{path.name:10}{len(index)} of {expected} frames, {lost} lost; latency p50 '
           f'{latency + p50:.1f} ms, p99 {latency + p99:.1f} ms ({latency:.0f} ms algorithmic)')
     return lost
+
+
+def film(stored: Any, path: Path) -> list[Path]:
+    """Film the face as it was received, with the speech; return the films, none without OpenGL."""
+    try:
+        from avatar_bridge.sinks.film import FilmRecorder
+
+        source, recorder = FileSource(SPEECH), FilmRecorder(path)
+        recorder.open(StreamInfo('demo', 'default', NAMES, FPS, Fraction(0), '',
+                                 source.sample_rate))
+        print(f'drawing {path}', flush=True)
+        for block in source.blocks():
+            if isinstance(block, AudioBlock):
+                recorder.hear(TimedAudio(
+                    block.start, block.samples.reshape(len(block.samples), -1).mean(1),
+                    block.sample_rate, 0,
+                    block.start * SECOND // block.sample_rate))
+        for index, weights, head in zip(stored['index'].tolist(), stored['weights'],
+                                        stored['head'], strict=True):
+            recorder.send(TimedFrame(FaceFrame(index, weights, head=head), 0,
+                                     math.floor(index * SECOND / FPS)))
+        recorder.close()
+    except (HeadError, MissingPackageError, SinkError) as error:
+        print(f'no film: {error}')
+        return []
+    return [path]
 
 
 def draw(stored: Any, path: Path) -> None:

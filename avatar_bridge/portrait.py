@@ -66,10 +66,14 @@ class Portrait:
     The same weights make the same bytes on one machine. To be used by one thread at a time.
     """
 
-    def __init__(self, size: tuple[int, int] = (480, 480), head: Path | str = HEAD) -> None:
-        """Read the head; raises `HeadError`, or `MissingPackageError` where OpenGL is missing."""
+    def __init__(self, size: tuple[int, int] = (480, 480), head: Path | str = '') -> None:
+        """
+        Read the head, ours if none is given.
+
+        Raises `HeadError`, or `MissingPackageError` where OpenGL is missing.
+        """
         self.size = size
-        found = read_head(head)
+        found = read_head(head or HEAD)
         self._mesh = Mesh(found)
         self._pivot = found.pivot
         self._gl = context()
@@ -90,7 +94,8 @@ class Portrait:
             self._moving = self._gl.buffer(reserve=24 * len(self._mesh.rest), dynamic=True)
             self._look()
             tints = np.concatenate([part.colors for part in found.parts])
-            tints[:, 3] = self._openness()
+            known = np.concatenate([part.openness for part in found.parts])
+            tints[:, 3] = known if len(known) == len(tints) else self._openness()
             uv = np.concatenate([part.uv for part in found.parts])
             still = self._gl.buffer(np.concatenate([uv, tints], 1).astype('f4'))
             self._pieces = [self._piece(part, start, still) for part, start
@@ -183,8 +188,16 @@ class Portrait:
         up, aside = math.tan(VIEW / 2), math.tan(VIEW / 2) * self.size[0] / self.size[1]
         self._tell('lens', (aside, -up, -2 * aside / self.size[0], 2 * up / self.size[1]))
 
+    def openness(self) -> Floats:
+        """
+        Return how much of the room each vertex sees, 0..1, over two poses.
+
+        Half a second's work, which is why a head may bring it along (`_OPENNESS`, one byte).
+        """
+        with self._gl:
+            return self._openness()
+
     def _openness(self) -> Floats:
-        """Return how much of the room each vertex sees, 0..1, over two poses."""
         shut = np.zeros(len(rig.NAMES), np.float32)
         moving = shut.copy()
         for name, weight in MOVING.items():
@@ -296,7 +309,7 @@ def camera(eye: Floats, size: tuple[int, int]) -> tuple[float, ...]:
 
 
 def turned(head: NDArray[Any]) -> tuple[float, ...]:
-    """Return the rotation, by columns, for yaw, pitch, roll (radians; +: left, up, to the left)."""
+    """Return the rotation, by columns; yaw, pitch, roll in radians (+: left, up, to the left)."""
     yaw, pitch, roll = np.nan_to_num(np.asarray(head, float))
     around_y = np.array([[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0],
                          [-math.sin(yaw), 0, math.cos(yaw)]])

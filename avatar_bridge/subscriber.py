@@ -41,11 +41,13 @@ class Reception:
                 f'jawOpen {face.weights[INDEX["jawOpen"]]:.2f}')
 
     def store(self, path: Path) -> None:
-        """Write indices, times (ns) and weights to an npz file."""
+        """Write indices, times (ns), weights and angles of the head to an npz file."""
         np.savez(path, latency_ms=self.latency_ms, arrival=np.array(self.arrivals, np.int64),
                  index=np.array([face.index for face in self.faces], np.int64),
                  capture=np.array([face.capture_ns for face in self.faces], np.int64),
-                 weights=np.array([face.weights for face in self.faces], np.float32))
+                 weights=np.array([face.weights for face in self.faces], np.float32),
+                 head=np.array([np.zeros(3) if face.head is None else face.head
+                                for face in self.faces], np.float32).reshape(-1, 3))
 
 
 def receive(url: str) -> Reception:

@@ -28,7 +28,8 @@ def stored(index):
     index = np.array(index, np.int64)
     capture = index * 10**9 // 60
     return {'index': index, 'capture': capture, 'arrival': capture + 105_000_000,
-            'latency_ms': 100.0, 'weights': np.zeros((len(index), 52), np.float32)}
+            'latency_ms': 100.0, 'weights': np.zeros((len(index), 52), np.float32),
+            'head': np.zeros((len(index), 3), np.float32)}
 
 
 def test_all_frames_come_over_zeromq_and_into_the_csv(short):
@@ -69,3 +70,29 @@ def test_the_picture_is_drawn(tmp_path):
 def test_a_process_that_fails_fails_the_demo():
     with demo.process('subscriber') as program, pytest.raises(SystemExit, match='status 1'):
         demo.finish(program)
+
+
+@pytest.mark.egl
+def test_what_was_received_becomes_a_film_with_the_speech(short, monkeypatch):
+    av = pytest.importorskip('av')
+    monkeypatch.setattr('avatar_bridge.sinks.film.SIZE', (96, 96))
+    assert demo.film(stored(range(FRAMES)), short / 'demo.mp4') == [short / 'demo.mp4']
+    with av.open(str(short / 'demo.mp4')) as file:
+        assert len(list(file.decode(video=0))) == FRAMES // 2
+    with av.open(str(short / 'demo.mp4')) as file:
+        heard = np.concatenate([piece.to_ndarray()[0] for piece in file.decode(audio=0)])
+    said, rate = soundfile.read(demo.SPEECH, dtype='float32')
+    shift = np.correlate(np.abs(heard[:rate]), np.abs(said[:rate]), 'full').argmax() - rate + 1
+    assert abs(shift) / rate < 0.005
+
+
+def test_without_opengl_the_demo_says_so_and_goes_on(short, monkeypatch, capsys):
+    from avatar_bridge import portrait
+
+    def missing(**_settings):
+        raise Exception('libEGL.so.1 not loaded')
+
+    monkeypatch.setattr(portrait.moderngl, 'create_context', missing)
+    assert demo.film(stored(range(9)), short / 'demo.mp4') == []
+    assert 'no film: pictures need OpenGL' in capsys.readouterr().out
+    assert not list(short.glob('*.mp4*'))

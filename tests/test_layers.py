@@ -42,7 +42,6 @@ HOMES = {
     'aiohttp': {'sinks.web_server'},
     'matplotlib': {'demo'},
     'moderngl': {'portrait'},
-    'pygltflib': {'gltf'},
     'PIL': {'pictures'},
     'av': {'sinks.film'},
     'tomli': {'config'},

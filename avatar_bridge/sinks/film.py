@@ -43,6 +43,9 @@ ENCODERS: Final[dict[str, dict[str, str]]] = {
     'mpeg4': {'qscale': '4'},
 }
 BIT_RATE: Final = 2_000_000     # of encoders that know no constant quality
+#: How a film lies on the disk until it is complete: in pieces of a second, each out at once.
+IN_PIECES: Final = {'movflags': 'frag_keyframe+delay_moov+default_base_moof',
+                    'frag_duration': '1000000', 'flush_packets': '1'}
 SOUND_BIT_RATE: Final = 96_000
 JITTER: Final = SECOND // 50    # that sound may be off its place before silence or a cut mends it
 LATE: Final = SECOND // 5       # behind the clock after which pictures are left out
@@ -57,11 +60,11 @@ class FilmRecorder:
     waits, unless `follow` told to keep up with a clock; then pictures are `skipped`.
     """
 
-    def __init__(self, path: Path | str, *, size: tuple[int, int] = SIZE) -> None:
+    def __init__(self, path: Path | str, *, size: tuple[int, int] | None = None) -> None:
         """Write to `path` when opened."""
         self.skipped = 0                # pictures that were left out for lack of time
         self._path = Path(path)
-        self._size = size
+        self._size = size or SIZE
         self._clock: Clock | None = None
         self._portrait: Portrait | None = None
         self._film: Film | None = None
@@ -125,8 +128,8 @@ class Film:
         self._heard = 0                 # samples so far
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = av.open(str(self._part), 'w', format='mp4', options={
-                'movflags': 'frag_keyframe+delay_moov+default_base_moof'})
+            self._part.open('wb').close()       # the library opens it late
+            self._file = av.open(str(self._part), 'w', format='mp4', options=IN_PIECES)
             self._video = self._video_stream(size)
             self._audio = self._file.add_stream('aac', rate=sample_rate, layout='mono',
                                                 bit_rate=SOUND_BIT_RATE)
