@@ -74,7 +74,8 @@ def test_louder_speech_opens_the_jaw_further():
 
 def test_nothing_jumps():
     weights = animate(say('mɑpifusæbɔtwi'), np.ones(200))
-    assert np.abs(np.diff(weights, axis=0)).max() < 0.12
+    # the lip leaves the teeth within 60 ms: a short vowel behind f must open
+    assert np.abs(np.diff(weights, axis=0)).max() < 0.2
 
 
 def test_the_face_is_symmetric():
@@ -143,4 +144,5 @@ def test_a_real_talkers_gap_is_followed_where_the_lips_are_not_sealed():
     gap[12:15] = 0.0
     followed = lip_gap(follow_gap(weights, phones, gap))
     assert np.allclose(followed[35:43], 0.08, atol=0.002)
-    assert followed[52:55].max() < 0.01
+    assert followed[52:55].max() < 0.02
+    assert followed[52:55].min() < 0.005
