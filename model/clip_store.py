@@ -67,6 +67,7 @@ class ClipStore:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self._file.close()
             raise ClipError(f'another run writes to {self._file.name}') from None
         self.rows = [self._without_phones(row) for row in self._read()]
         self._skipped = folder / f'skipped_{seed}.jsonl'
@@ -130,7 +131,11 @@ class ClipStore:
         half.write_text(json.dumps({**facts, **self.counts()}, ensure_ascii=False, indent=1))
         half.replace(path)
 
-    def close(self) -> None:
+    def __enter__(self) -> ClipStore:
+        """Return the store."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Let others write."""
         self._file.close()
 

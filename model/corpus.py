@@ -110,7 +110,7 @@ def fill(store: ClipStore, takes: Iterator[Take], hours: float) -> None:
                 store.skip(made.id, made.reason)
                 continue
             store.add(made.row, made.sound)
-            minutes.update(made.row['dur'] / 60)
+            minutes.update(min(made.row['dur'] / 60, minutes.total - minutes.n))
             if len(store.rows) % 100 == 0:
                 store.describe(facts(store.seed))
 
@@ -134,16 +134,15 @@ def in_order(pool: ProcessPoolExecutor, wanted: Iterator[voices.Line], ahead: in
 def build(config: BuildConfig) -> ClipStore:
     """Make or go on with a corpus; return its closed store."""
     check_tools(config.voices)
-    store = ClipStore(config.out, config.seed)
-    store.describe(facts(config.seed))
     pool = ProcessPoolExecutor(config.workers, multiprocessing.get_context('spawn'),
                                _start_worker, (config.voices,))
-    try:
-        fill(store, in_order(pool, lines(store), 2 * config.workers), config.hours)
-    finally:
+    with ClipStore(config.out, config.seed) as store:
         store.describe(facts(config.seed))
-        store.close()
-        pool.shutdown(cancel_futures=True)
+        try:
+            fill(store, in_order(pool, lines(store), 2 * config.workers), config.hours)
+        finally:
+            store.describe(facts(config.seed))
+            pool.shutdown(cancel_futures=True)
     return store
 
 

@@ -34,8 +34,8 @@ class Articulation(NamedTuple):
 CLASSES: Final = {
     'open': 'aæɑɐIW', 'mid': 'ɛʌəɜeAᵻᵊɚɤ', 'front': 'iɪɨɯ', 'back': 'uʊy', 'round': 'ɔoOQYɒøœ',
     'bilabial': 'pbm', 'labiodental': 'fvʋ', 'dental': 'θð', 'alveolar': 'tdnɾrʈɖɳɽ',
-    'lateral': 'lʎ', 'sibilant': 'szʦʣɕʨʥ', 'postalveolar': 'ʃʒʧʤʂꭧ',
-    'velar': 'kɡŋxɣhjʝɲʔβçcɟqχʁɴɰ', 'rhotic': 'ɹɻ', 'glide': 'wɥɸ',
+    'lateral': 'lʎ', 'sibilant': 'szʦʣɕʨʥ', 'postalveolar': 'ʃʒʧʤʂꭧcɟ',
+    'velar': 'kɡŋxɣhjʝɲʔβçqχʁɴɰ', 'rhotic': 'ɹɻ', 'glide': 'wɥɸ',
 }
 CLASS_OF: Final = {phone: name for name, phones in CLASSES.items() for phone in phones}
 #: Length, nasality, kinds of release, tones: they belong to the phone before them.

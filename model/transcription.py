@@ -71,8 +71,8 @@ def espeak(pieces: list[str], voice: str) -> list[str]:
 
 def spell(ipa: str, language: str) -> str:
     """Return espeak's IPA in Kokoro's spelling."""
-    # (en) and the like mark a word of another language; a hyphen a pause that is none.
-    ipa = re.sub(r'\([a-z-]+\)|[-_]', '', ipa)
+    # (e^n) and the like mark a word of another language; a hyphen a pause that is none.
+    ipa = re.sub(r'\([a-z^-]+\)|[-_]', '', ipa)
     for table in (TIED, {'^': ''}, SPELT.get(language, {})):
         for old, new in table.items():
             ipa = ipa.replace(old, new)
