@@ -16,11 +16,9 @@ from dataclasses import replace
 from functools import partial
 import hashlib
 from importlib import import_module
-import os
 from pathlib import Path
 import sys
 from tempfile import TemporaryDirectory
-import threading
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -117,9 +115,8 @@ def offline(config: SessionConfig, audio: bytes, idle: float) -> Take:
     """
     Animate the bytes of an audio file at once; raises `AudioError`.
 
-    It gives way to live sessions; of a file that was cut short everything readable is used.
+    Of a file that was cut short everything readable is used.
     """
-    give_way()
     engine = Engine(load_bundle(config.bundle), config.engine)
     engine.set_idle(idle)
     samples, note = heard(audio, Intake(engine.sample_rate, chosen_channel(config)))
@@ -155,12 +152,6 @@ def heard(audio: bytes, intake: Intake) -> tuple[Samples, str]:
                 raise AudioError(note) from error
     pieces.append(intake.flush())
     return np.concatenate(pieces), note
-
-
-def give_way() -> None:
-    """Let every other thread have the processor first, where threads have their own rank."""
-    if sys.platform == 'linux':
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
 
 
 def idle_amount(config: SessionConfig, source: AudioSource | None = None) -> float:

@@ -63,7 +63,8 @@ class Desk:
             'latency_ms': 1000 * float(session.info.latency), 'source': config.source,
             'sources': [{'id': source, 'name': name}
                         for source, name in self._choices.sources.items()],
-            'style': config.engine.style, 'styles': list(self._choices.styles),
+            'style': config.engine.style or self._choices.styles[0],
+            'styles': list(self._choices.styles),
             'seed': config.engine.seed, 'idle': session.idle, 'gains': self._gains,
             'bundle': session.info.bundle, 'version': self._choices.version,
         }

@@ -91,10 +91,11 @@ class Presenter:
         return True
 
     def cut(self) -> int:
-        """Drop what was not handed over yet; return the new generation."""
+        """Drop what was not handed over yet, but no news; return the new generation."""
         with self._change:
             self.generation += 1
-            self._queue.clear()
+            self._queue = [entry for entry in self._queue if isinstance(entry[2].what, Event)]
+            heapq.heapify(self._queue)
             self._sound.clear()
             self._last = 0              # a clock that jumped back must not keep frames waiting
             self._change.notify_all()

@@ -10,8 +10,10 @@ import csv
 from fractions import Fraction
 import io
 import json
+import math
 from typing import Any, Final
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -23,6 +25,14 @@ from avatar_bridge.wire import Take
 LARGEST: Final = 2**29                  # bytes that an npz may unpack to
 BASES: Final = (24, 25, 30, 48, 50, 60)     # frames that a time code may count in a second
 FASTEST: Final = 1000                   # frames per second that make sense
+BROKEN: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError,
+                 MemoryError, OSError, EOFError, csv.Error, zipfile.BadZipFile, zlib.error)
+STILL: Final = (0.0,) * 7               # head and eyes
+
+#: Live Link's columns of head and eyes, and the signs that make them ours: its x is mirrored.
+ANGLES: Final = ('headyaw', 'headpitch', 'headroll', 'lefteyeyaw', 'lefteyepitch', 'righteyeyaw',
+                 'righteyepitch')
+MIRRORED: Final = np.array((-1, -1, 1, -1, -1, -1, -1), np.float32)
 
 
 def read_recording(name: str, content: bytes) -> Take:
@@ -34,8 +44,7 @@ def read_recording(name: str, content: bytes) -> Take:
         take = READERS[suffix](content)
     except AudioError as error:
         raise AudioError(f'{name}: {error}') from error
-    except (ValueError, KeyError, TypeError, OSError, EOFError, csv.Error, zipfile.BadZipFile,
-            IndexError, ZeroDivisionError) as error:
+    except BROKEN as error:
         raise AudioError(f'{name}: expected {suffix} as avatar_bridge or Live Link Face write it, '
                          f'found something else ({" ".join(str(error).split())[:80]})') from error
     if not len(take.weights):
@@ -52,32 +61,37 @@ def read_csv(content: bytes) -> Take:
     places = in_rig({title: column for column, title in enumerate(header)})
     if places is None:
         raise AudioError('expected a column for each of the ARKit shapes')
+    clock = header.index('timecode') if 'timecode' in header else -1
+    wanted = [*places.values(), *(header.index(title) for title in ANGLES if title in header)]
     times: list[str] = []
-    weights: list[list[float]] = []
+    values: list[list[float]] = []
     for row in rows:
         if len(row) != len(header):
             break                       # a recording that was cut short ends in half a row
-        times.append(row[0])
-        full = all(row[column] for column in places.values())
-        if full or not weights:
-            weights.append([float(row[places[name]] or 0) if name in places else 0.0
-                            for name in rig.NAMES])
-        else:
-            weights.append(weights[-1])
-    return taken(weights, fps_of(times) if header[0] == 'timecode' else 60.0)
+        times.append(row[clock])
+        full = all(row[column] for column in wanted)
+        values.append(values[-1] if values and not full else
+                      [float(row[column] or 0) for column in wanted])
+    table = np.asarray(values, np.float32).reshape(len(values), len(wanted))
+    weights = reordered(table[:, :len(places)], places)
+    turns = table[:, len(places):] * MIRRORED if len(wanted) == len(places) + len(ANGLES) else None
+    return taken(weights, fps_of(times) if clock >= 0 else 60.0, turns)
 
 
 def read_json_lines(content: bytes) -> Take:
     """Read our JSON lines; a last line that was cut is left out."""
     about, *lines = content.decode().splitlines()
     header = json.loads(about)
-    frames = []
+    frames: list[list[float]] = []
+    turns: list[list[float]] = []
     for line in lines:
         try:
-            frames.append(json.loads(line)['weights'])
+            frame = json.loads(line)
         except ValueError:
             break
-    return taken(reordered(frames, header['names']), float(Fraction(header['fps'])))
+        frames.append(frame['weights'])
+        turns.append([*frame.get('head', STILL[:3]), *frame.get('eyes', STILL[3:])])
+    return taken(reordered(frames, header['names']), float(Fraction(header['fps'])), turns)
 
 
 def read_npz(content: bytes) -> Take:
@@ -88,7 +102,8 @@ def read_npz(content: bytes) -> Take:
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         ratio = arrays['fps'].ravel().tolist()
         fps = float(Fraction(*map(int, ratio))) if len(ratio) == 2 else float(ratio[0])
-        return taken(reordered(arrays['weights'], arrays['names'].tolist()), fps)
+        turns = np.hstack([arrays['head'], arrays['eyes']]) if 'head' in arrays else None
+        return taken(reordered(arrays['weights'], arrays['names'].tolist()), fps, turns)
 
 
 READERS: Final[dict[str, Callable[[bytes], Take]]] = {
@@ -105,20 +120,34 @@ def in_rig(columns: Mapping[str, int]) -> dict[str, int] | None:
 
 def reordered(frames: Any, names: Iterable[str]) -> Weights:
     """Return (n, 52) weights in the rig's order of (n, m) values of `names`."""
-    values = np.asarray(frames, np.float32).reshape(len(frames), -1)
-    places = in_rig({name: column for column, name in enumerate(names)})
+    columns = {name: column for column, name in enumerate(names)}
+    values, places = np.asarray(frames, np.float32), in_rig(columns)
     if places is None:
         raise AudioError('expected the ARKit shapes')
+    if len(values) and values.shape[1:] != (len(columns),):
+        raise AudioError(f'expected {len(columns)} weights a frame, found {values.shape}')
     weights = np.zeros((len(values), len(rig.NAMES)), np.float32)
     for name, column in places.items():
         weights[:, rig.INDEX[name]] = values[:, column]
     return weights
 
 
-def taken(weights: Any, fps: float) -> Take:
-    """Return frames at rest where a value is no number, and none beyond [0, 1]."""
-    clean = np.nan_to_num(np.asarray(weights, np.float32), nan=0.0, posinf=1.0, neginf=0.0)
-    return Take(fps, np.clip(clean.reshape(-1, len(rig.NAMES)), 0.0, 1.0))
+def taken(weights: Weights, fps: float, turns: Any = None) -> Take:
+    """
+    Return frames at rest where a value is no number, and none beyond [0, 1].
+
+    `turns`: (n, 7) head and eyes in radians, within half a turn; all zero means there are none.
+    """
+    clean = np.clip(np.nan_to_num(weights, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
+    if turns is None:
+        return Take(fps, clean)
+    angles = np.nan_to_num(np.asarray(turns, np.float32), posinf=0.0, neginf=0.0)
+    if angles.shape != (len(clean), len(STILL)):
+        raise AudioError(f'expected {len(STILL)} angles a frame, found {angles.shape}')
+    if not angles.any():
+        return Take(fps, clean)
+    angles = np.clip(angles, -math.pi, math.pi)
+    return Take(fps, clean, head=angles[:, :3], eyes=angles[:, 3:])
 
 
 def fps_of(timecodes: list[str]) -> float:
