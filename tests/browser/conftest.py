@@ -77,12 +77,12 @@ class Viewer:
 
 @pytest.fixture(scope='module')
 def long_speech(speech, tmp_path_factory):
-    """Return a file with 90 seconds of speech."""
+    """Return a file with five minutes of speech."""
     import soundfile
 
     samples, rate = soundfile.read(speech, dtype='float32')
     path = tmp_path_factory.mktemp('speech') / 'long.wav'
-    soundfile.write(path, np.resize(samples, 90 * rate), rate)
+    soundfile.write(path, np.resize(samples, 300 * rate), rate)
     return path
 
 

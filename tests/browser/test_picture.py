@@ -33,7 +33,7 @@ def pose(**weights):
 
 def test_all_52_influences_follow_the_frames(visit):
     with Feed(waves) as feed:
-        page = visit(feed.address)
+        page = visit(feed.address, allowed=('ERR_CONNECTION_REFUSED',))
         page.until("state.shown.length > 3")
         seen = []
         for _ in range(20):
@@ -76,7 +76,7 @@ def stirred():
 
 
 def test_aa_opens_the_mouth_in_the_picture(visit, stirred, tmp_path):
-    page = visit(stirred.address)
+    page = visit(stirred.address, allowed=('ERR_CONNECTION_REFUSED',))
     page.until("state.pictures > 5 && state.state === 'live'")
     page.page.wait_for_timeout(300)
     head = load_head()

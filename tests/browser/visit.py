@@ -67,7 +67,8 @@ class Visit:
     def until(self, condition, seconds=20):
         """Wait until `condition`, JavaScript over the page's `state`, holds; return the state."""
         end = time.monotonic() + seconds
-        told = f'(() => {{ const state = window.avatarBridge.state(); return [{condition}, state]; }})()'
+        told = f'''(() => {{ const state = window.avatarBridge.state();
+                   return [Boolean({condition}), state]; }})()'''
         while True:
             done, state = self.page.evaluate(told)
             if done:

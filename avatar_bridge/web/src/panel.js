@@ -61,7 +61,7 @@ export class Panel {
     row.innerHTML = `<input type="checkbox" aria-label="Plot ${name}" title="Plot">
       <span class="name">${name}<i></i></span>
       <input type="range" min="0" max="2" step="0.05" value="1" aria-label="Gain of ${name}">
-      <output>1.00</output>`;
+      <span class="value" aria-hidden="true">1.00</span>`;
     const [plot, slider] = row.querySelectorAll('input');
     plot.checked = this.curves.names.includes(name);
     plot.onchange = () => {
@@ -70,7 +70,7 @@ export class Panel {
       this.#tick();
     };
     slider.oninput = () => {
-      row.querySelector('output').textContent = Number(slider.value).toFixed(2);
+      label(slider, Number(slider.value).toFixed(2));
       this.connection.send('gain', { name, value: Number(slider.value) });
     };
     this.sliders.set(name, slider);
@@ -155,7 +155,7 @@ export class Panel {
 /** Call `act` with the slider's value, and show it in percent. */
 export function wired(slider, act) {
   slider.oninput = () => {
-    slider.parentElement.querySelector('output').textContent = percent(Number(slider.value));
+    label(slider, percent(Number(slider.value)));
     act(Number(slider.value));
   };
 }
@@ -164,8 +164,13 @@ export function wired(slider, act) {
 function settled(slider, value) {
   if (slider.matches(':active') || Math.abs(slider.value - value) < 0.026) return;
   slider.value = value;
-  const output = slider.parentElement.querySelector('output');
-  output.textContent = slider.closest('.shape') ? value.toFixed(2) : percent(value);
+  label(slider, slider.closest('.shape') ? value.toFixed(2) : percent(value));
+}
+
+/** Say a slider's value beside it, and to screen readers. */
+function label(slider, text) {
+  slider.parentElement.querySelector('.value').textContent = text;
+  slider.setAttribute('aria-valuetext', text);
 }
 
 export function press(button, pressed, text) {
