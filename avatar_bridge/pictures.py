@@ -37,7 +37,7 @@ class Sheet:
 
     def put(self, pixels: Pixels, place: tuple[int, int]) -> None:
         """Put (h, w, 3) pixels with their top left corner at `place`."""
-        self._picture.paste(Image.fromarray(pixels), place)
+        self._picture.paste(Image.fromarray(np.ascontiguousarray(pixels)), place)
 
     def write(self, text: str, place: tuple[float, float], *, size: int = 15,
               color: str = '#e8eaed', anchor: str = 'la') -> None:

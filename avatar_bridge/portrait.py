@@ -33,9 +33,12 @@ SAMPLES: Final = 4              # of each pixel's edges
 VIEW: Final = math.radians(20)  # opening of the lens, from bottom to top
 ROOM: Final = 0.06              # of what is seen of the head, that is left free above it
 BELOW: Final = 0.95             # of the way from the pivot to the crown, seen below the pivot
-FADE: Final = 0.16              # of the picture's height in which the neck fades into the wall
+FADE: Final = 0.10              # of the picture's height in which the neck fades into the wall
 DIRECTIONS: Final = 48          # from which light comes in when openness is found out
 SHADE: Final = 256              # pixels along an edge of a picture for that
+#: What is only seen when the mouth is open, at times wider than openness is found out at.
+INSIDE: Final = ('Teeth', 'Tongue')
+LIT: Final = 0.4                # how open it is at least
 #: The second pose that openness is found out in: what opens must not stay dark.
 MOVING: Final = {'jawOpen': 0.6, 'eyeBlinkLeft': 1.0, 'eyeBlinkRight': 1.0}
 
@@ -96,6 +99,10 @@ class Portrait:
             tints = np.concatenate([part.colors for part in found.parts])
             known = np.concatenate([part.openness for part in found.parts])
             tints[:, 3] = known if len(known) == len(tints) else self._openness()
+            for part, start in zip(found.parts, self._mesh.starts, strict=True):
+                if part.name.startswith(INSIDE):
+                    own = tints[start:start + len(part.positions), 3]
+                    own[:] = LIT + (1 - LIT) * own
             uv = np.concatenate([part.uv for part in found.parts])
             still = self._gl.buffer(np.concatenate([uv, tints], 1).astype('f4'))
             self._pieces = [self._piece(part, start, still) for part, start
@@ -267,8 +274,10 @@ def surface_of(name: str, material: Material) -> Surface:
     if name.startswith('Tongue'):
         return Surface(0.38, 1.0, 0.8)
     if name.startswith(('Hair', 'Lashes', 'Brow')):
-        return Surface(0.6, 0.1, 0.4)
-    return Surface(min(max(material.roughness, 0.42), 0.62), 1.0, 1.0)
+        return Surface(0.55, 0.1, 0.4)
+    if name.startswith(('Shirt', 'Cloth')):
+        return Surface(0.9, 0.1, 0.3)
+    return Surface(min(max(material.roughness, 0.42), 0.62), 1.0, 0.75)
 
 
 def wall(size: tuple[int, int]) -> bytes:

@@ -36,11 +36,11 @@ out vec3 light;         // that the surface gives back in all directions
 out vec3 facing;
 out vec4 spot;          // in the picture on the surface; z fades the neck, w is openness
 
-const vec3 SKY = vec3(0.235, 0.26, 0.30);
-const vec3 GROUND = vec3(0.13, 0.098, 0.082);
+const vec3 SKY = vec3(0.205, 0.225, 0.26);
+const vec3 GROUND = vec3(0.120, 0.088, 0.072);
 const vec3 THROUGH = vec3(0.42, 0.20, 0.13);    // how far light creeps around an edge of skin
 const vec3 POWER[3] = vec3[3](
-    vec3(1.34, 1.25, 1.14), vec3(0.27, 0.30, 0.36), vec3(0.80, 0.84, 0.92));
+    vec3(1.06, 0.98, 0.88), vec3(0.20, 0.22, 0.27), vec3(0.72, 0.75, 0.82));
 
 void main() {
     float follows = smoothstep(neck.x, neck.y, position.y);

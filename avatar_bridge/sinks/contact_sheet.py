@@ -21,6 +21,8 @@ from avatar_bridge.sinks.journal import unwritable
 COLUMNS: Final = 8
 ROWS: Final = 4
 CELL: Final = 200               # pixels
+WHOLE: Final = 272              # of the portrait that a cell is cut out of, forehead to collar
+LEFT, TOP = (WHOLE - CELL) // 2, 58
 LABEL: Final = 26
 STRIP: Final = 120              # height of the waveform
 MARGIN: Final = 8
@@ -55,7 +57,7 @@ class ContactSheet:
     def open(self, info: StreamInfo) -> None:
         """See that there is a head to draw and a place to write to; frames so far are kept."""
         self._info = info
-        self._portrait = self._portrait or Portrait((CELL, CELL))
+        self._portrait = self._portrait or Portrait((WHOLE, WHOLE))
         try:
             self._part.touch()
         except OSError as error:
@@ -105,7 +107,8 @@ class ContactSheet:
     def _cell(self, sheet: Sheet, moment: Moment, place: tuple[int, int], fps: float) -> None:
         assert self._portrait is not None
         frame = self._frames[moment.position]
-        sheet.put(self._portrait.render(frame.weights, frame.head, frame.eyes), place)
+        pixels = self._portrait.render(frame.weights, frame.head, frame.eyes)
+        sheet.put(pixels[TOP:TOP + CELL, LEFT:LEFT + CELL], place)
         left, top = place[0], place[1] + CELL
         time = (frame.index - self._frames[0].index) / fps
         sheet.write(f'{time:.3f} s', (left + MARGIN, top + 4))
