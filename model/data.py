@@ -28,6 +28,7 @@ import soundfile
 from tqdm import tqdm
 
 from avatar_bridge.rig import INDEX
+from model.clip_store import read_rows
 from model.grid import GridClip, GridCorpus
 from model.metrics import LIP_GAP
 from model.phones import Phone, from_kokoro, from_words, settle
@@ -55,7 +56,7 @@ class Entry(NamedTuple):
     """Where a clip lies in the cache."""
 
     id: str
-    corpus: str                     # 'kokoro' or 'grid'
+    corpus: str                     # 'kokoro', whoever synthesised it, or 'grid'
     split: str                      # 'train', 'valid' or 'test'
     voice: str
     language: str
@@ -176,9 +177,7 @@ def as_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
 def build(data: Path, out: Path, speech: Path | None = None) -> None:
     """Animate everything under `data`, and what `model.corpus` made, and write the cache."""
     folders = [data / 'kokoro', *([] if speech is None else [speech])]
-    rows = [(folder, json.loads(line)) for folder in folders
-            for path in sorted(folder.glob('align_*.jsonl'))
-            for line in path.read_text().splitlines()]
+    rows = [(folder, row) for folder in folders for row in read_rows(folder)]
     grid = GridCorpus(data / 'grid_s1')
     clips = [clip for clip in grid.clips() if clip.tracked.all()]
     out.mkdir(parents=True, exist_ok=True)
