@@ -227,7 +227,7 @@ def test_jaw_teeth_and_tongue_move_together(glb):
 def test_the_tongue_leaves_the_mouth(glb):
     tip = np.argmax(glb['Tongue'][0][:, 2])
     lips = posed(glb['Face'], tongueOut=1.0, jawOpen=0.3)
-    ahead = lips[(np.abs(lips[:, 0]) < 0.02) & (lips[:, 1] < 0) & (lips[:, 1] > -0.055), 2].max()
+    ahead = lips[(np.abs(lips[:, 0]) < 0.02) & (lips[:, 1] < -0.02) & (lips[:, 1] > -0.055), 2].max()
     assert posed(glb['Tongue'], tongueOut=1.0, jawOpen=0.3)[tip, 2] > ahead + 0.003
     assert glb['Tongue'][0][:, 2].max() < ahead
 

@@ -23,6 +23,7 @@ PIVOT: Final = slice(14070, 14078)      # the cube at MakeHuman's joint of neck 
 BALLS: Final = {'Left': slice(14598, 14670), 'Right': slice(14670, 14742)}
 BROW: Final = (0.142, 0.160, 0.178, 0.180, 0.132)       # dm above the eye's centre, outwards
 LIP_RINGS: Final = 9                    # edges from the touching line to the edge of the red
+FLATTER: Final = 0.72                   # height of the tongue against MakeHuman's
 PICTURE: Final = 2048
 DARKENING: Final = 0.26     # dm behind the lips at which a third of the light is left
 FRIENDLY: Final = {'mouthSmileLeft': 0.14, 'mouthSmileRight': 0.14}  # baked into the rest
@@ -45,7 +46,7 @@ def built(source: Source) -> Head:
     """Return the default head."""
     mesh = source.mesh()
     vertices = person.shaped(source, mesh)
-    vertices = vertices - vertices[PIVOT].mean(0)
+    vertices = _flat_tongue(vertices - vertices[PIVOT].mean(0), mesh)
     shapes = face_units(source, mesh)
     vertices = vertices + sum(amount * shapes[name] for name, amount in FRIENDLY.items())
     balls = {side: eyes.fitted(vertices[of]) for side, of in BALLS.items()}
@@ -54,10 +55,10 @@ def built(source: Source) -> Head:
     face, shirt = lips.sealed(_dressed(body, 1.0), mesh.mirror), _shirt(_dressed(body, -1.0))
     cap, knot = hair.shell(face), hair.knot()
     face = _shaved(face)
-    mouth = [cut.whole(name, material, mesh.groups[group], mesh, vertices, moved)
-             for name, material, group, moved in (
-                 ('TeethUpper', 'teeth', 'helper-upper-teeth', {}),
-                 ('TeethLower', 'teeth', 'helper-lower-teeth', shapes))]
+    mouth = [_teeth(cut.whole(name, 'teeth', mesh.groups[group], mesh, vertices, moved), row)
+             for name, group, moved, row in (
+                 ('TeethUpper', 'helper-upper-teeth', {}, 0),
+                 ('TeethLower', 'helper-lower-teeth', shapes, 1))]
     tongue = mesh.groups['helper-tongue']
     few = np.zeros(len(tongue.corners), bool)
     mouth.append(cut.part('Tongue', 'tongue', tongue, mesh.uvs, vertices, shapes, ~few, few))
@@ -80,7 +81,7 @@ def _body(mesh: BaseMesh, vertices: Points, shapes: dict[str, Points],
         (np.linalg.norm(side - ball.centre, axis=1) < ball.radius + 0.03)
         & (middle[:, 2] < ball.centre[2] + 0.01) & (middle[:, 2] > 0))
     keep &= ~behind
-    near_eye = (np.abs((side - ball.centre) / [0.24, 0.20, 1])[:, :2] ** 2).sum(1) < 1
+    near_eye = (np.abs((side - ball.centre) / [0.23, 0.185, 1])[:, :2] ** 2).sum(1) < 1
     lip = vertices[[520, 540]].mean(0)
     near_lip = (((middle - lip) / [0.33, 0.22, 1])[:, :2] ** 2).sum(1) < 1
     near_nose = (np.abs(middle[:, 0]) < 0.2) & (np.abs(middle[:, 1]) < 0.2)
@@ -119,7 +120,7 @@ def _collar(at: Points) -> Points:
 
 def _dressed(body: Part, side: float) -> Part:
     """Return the skin above the collar (+1), a little of it below too, or what is below (-1)."""
-    return clipped(body, side * _collar(body.positions) + (0.05 if side > 0 else 0.0))
+    return clipped(body, side * _collar(body.positions) + (0.28 if side > 0 else 0.0))
 
 
 def _shirt(below: Part) -> Part:
@@ -157,6 +158,8 @@ def _tone(part: Part, seen: Points | None, marks: paint.Landmarks) -> Points:
         return np.clip(1.15 * light, 0, 1) ** [0.8, 0.8, 0.8]
     # what the lips hide at rest is seen when they open; light that leaves the skin again is red
     mouth = _within(part)[:, None]
+    rim = (np.abs(part.positions - marks.lips) < [0.3, 0.1, 0.2]).all(1)[:, None]
+    light = np.where(rim, np.clip(light, 0.42, 1), light)       # red lips, not a black line
     light = np.where(mouth, np.clip(0.8 * inside ** 1.6, 0.015, 1), np.clip(1.15 * light, 0, 1))
     return light ** np.where(mouth, [0.85, 1.1, 1.1], [0.55, 0.75, 0.8])
 
@@ -165,6 +168,24 @@ def _within(face: Part) -> np.ndarray:
     """Mark what lies behind the lips: the inside of the mouth and of the lips."""
     at = face.positions
     return (face.uvs[:, 1] > 1 - charts.STRIP) & (np.abs(at[:, 0]) < 0.5) & (at[:, 1] < 0.18)
+
+
+def _teeth(part: Part, row: int) -> Part:
+    """Return teeth with uvs around the arch; `row` 0 is the picture's upper half, 1 the lower."""
+    at = part.positions
+    turn = np.arctan2(at[:, 0], at[:, 2] - np.quantile(at[:, 2], 0.1))
+    up = (at[:, 1].max() - at[:, 1]) / np.ptp(at[:, 1])
+    return replace(part, uvs=np.stack([
+        np.clip(0.5 + turn / paint.ARCH / 2, 0.002, 0.998), 0.5 * (row + 0.01 + 0.98 * up)], 1))
+
+
+def _flat_tongue(vertices: Points, mesh: BaseMesh) -> Points:
+    """Return the vertices with a lower tongue, which leaves room behind the teeth."""
+    vertices = vertices.copy()
+    tongue = np.unique(mesh.groups['helper-tongue'].corners)
+    floor = vertices[tongue, 1].min()
+    vertices[tongue, 1] = floor + FLATTER * (vertices[tongue, 1] - floor)
+    return vertices
 
 
 def _lashes(mesh: BaseMesh, vertices: Points, shapes: dict[str, Points],
@@ -199,8 +220,8 @@ def _materials(skin: bytes) -> dict[str, Material]:
     return {
         'skin': Material(roughness=0.52, picture=skin),
         'eye': Material(roughness=0.12, picture=paint.encoded(paint.eye(), quality=92)),
-        'teeth': Material((0.80, 0.74, 0.64, 1), 0.28),
-        'tongue': Material((0.36, 0.085, 0.08, 1), 0.5),
+        'teeth': Material(roughness=0.3, picture=paint.encoded(paint.teeth(), quality=90)),
+        'tongue': Material((0.36, 0.085, 0.08, 1), 0.85),
         'lashes': Material(roughness=0.9, picture=paint.lashes(), two_sided=True, alpha='BLEND'),
         'hair': Material(roughness=0.55, picture=paint.encoded(paint.strands(), quality=85)),
         'shirt': Material((0.035, 0.075, 0.10, 1), 0.95, two_sided=True),

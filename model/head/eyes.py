@@ -13,7 +13,7 @@ from model.head.part import Part
 from model.head.source import Points
 
 DEGREES: Final = 30.0           # that an eyeLook shape of 1 turns the eye (stream/gaze.py)
-SECTORS: Final = 24
+SECTORS: Final = 22
 EDGE: Final = 2.0               # radians from the axis: the ball is open behind
 IRIS: Final = 0.44              # radians from the axis to the rim of the iris
 BULGE: Final = 0.006            # dm by which the cornea stands out

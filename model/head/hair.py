@@ -35,10 +35,11 @@ def shell(skin: Part) -> Part:
     inside = depth(skin.positions)
     cap = clipped(replace(skin, deltas={}, shade=np.zeros((0, 3))), inside)
     inside = depth(cap.positions)
-    thick = 0.10 * np.clip(inside / 0.25, 0, 1) ** 0.6 + 0.004
+    crown = np.clip((cap.positions[:, 1] - 0.2) / 0.9, 0, 1)
+    thick = (0.05 + 0.055 * crown) * np.clip(inside / 0.25, 0, 1) ** 0.7 + 0.003
     axis = (KNOT - CENTRE) / np.linalg.norm(KNOT - CENTRE)
     turn, fall = _combed(cap.positions, axis)
-    thick = thick * (1 + 0.06 * np.sin(23 * turn) * np.clip(fall, 0, 1))
+    thick = thick * (1 + 0.03 * np.sin(23 * turn) * np.clip(fall, 0, 1))
     return replace(cap, name='Hair', material='hair',
                    positions=cap.positions + cap.normals() * thick[:, None],
                    uvs=_uvs(turn, fall))

@@ -27,6 +27,11 @@ HAIR: Final = np.array([66, 46, 36.0])
 SCALP: Final = np.array([92, 66, 52.0])
 IRIS: Final = np.array([104, 124, 112.0])
 IRIS_INNER: Final = np.array([150, 120, 74.0])
+ENAMEL: Final = np.array([238, 230, 216.0])
+GUM: Final = np.array([176, 92, 92.0])
+ARCH: Final = 1.75              # radians
+UPPER_TEETH: Final = (0.0, 0.20, 0.36, 0.54, 0.74, 0.96, 1.25, 1.6, 2.0)
+LOWER_TEETH: Final = (0.0, 0.13, 0.27, 0.44, 0.63, 0.84, 1.15, 1.5, 2.0)
 SCLERA: Final = np.array([236, 230, 226.0])
 
 
@@ -192,6 +197,32 @@ def eye(size: int = 512) -> Points:
     return mix(picture, iris, inside)
 
 
+def teeth(size: int = 512) -> Points:
+    """
+    Return both rows of teeth: upper ones in the upper half, lower ones below, edges in the middle.
+
+    Across, the picture spans `ARCH` radians on either side of the middle.
+    """
+    rng = np.random.default_rng(3)
+    y, x = (np.mgrid[:size // 2, :size] + 0.5) / [[[size // 2]], [[size]]]
+    turn = np.abs(2 * x - 1) * ARCH
+    lower = y > 0.5
+    depth = np.where(lower, 2 * y - 1, 1 - 2 * y)       # 0 at the biting edge, 1 in the gum
+    picture = np.broadcast_to(ENAMEL, (*x.shape, 3)).copy()
+    picture += 3 * noise(rng, x.shape, 12)[..., None]
+    picture = mix(picture, ENAMEL * [0.93, 0.97, 1.02], 0.6 * (1 - step(depth, 0.0, 0.12)))
+    line = np.full(x.shape, 0.58)
+    for row, edges in ((~lower, UPPER_TEETH), (lower, LOWER_TEETH)):
+        ends = np.array(edges)
+        tooth = np.clip(np.searchsorted(ends, turn) - 1, 0, len(ends) - 2)
+        place = (turn - ends[tooth]) / (ends[tooth + 1] - ends[tooth])      # 0..1 in its tooth
+        width = ends[tooth + 1] - ends[tooth]
+        between = 1 - step(np.minimum(place, 1 - place) * width, 0.0, 0.022)
+        picture = mix(picture, np.array([120, 84, 70.0]), row * 0.75 * between)
+        line = np.where(row, 0.62 - 0.14 * (2 * place - 1) ** 2, line)
+    return mix(picture, GUM, step(depth, line - 0.02, line + 0.03))
+
+
 def lashes(size: int = 512) -> bytes:
     """
     Return hairs that stand on the lower edge, as PNG with transparency.
@@ -227,10 +258,10 @@ def strands(size: tuple[int, int] = (512, 1024)) -> Points:
     """Return hair combed along the columns; the picture wraps from right to left."""
     rng = np.random.default_rng(11)
     field = np.zeros(size)
-    for width, drift, share in ((0.7, 40, 0.5), (2.0, 90, 0.8), (7, 160, 0.7), (24, 200, 0.5)):
+    for width, drift, share in ((0.7, 40, 0.8), (1.6, 90, 0.8), (6, 160, 0.45), (24, 200, 0.35)):
         layer = ndimage.gaussian_filter(rng.standard_normal(size), (drift, width),
                                         mode=('reflect', 'wrap'))
         field += share * layer / layer.std()
     field /= field.std()
-    return HAIR * (1 + 0.22 * field)[..., None] + np.array([10, 6, 3.0]) * np.clip(
+    return HAIR * (1 + 0.16 * field)[..., None] + np.array([9, 6, 3.0]) * np.clip(
         field - 0.8, 0, None)[..., None]
