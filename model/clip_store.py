@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 import soundfile
 
+from model.phones import CLASS_OF
 from model.synthesisers import SAMPLE_RATE, Spoken
 from model.voices import Line
 
@@ -69,11 +70,15 @@ class ClipStore:
         except BlockingIOError:
             self._file.close()
             raise ClipError(f'another run writes to {self._file.name}') from None
-        self.rows = [self._without_phones(row) for row in self._read()]
+        self.rows: list[Row] = []
+        self.phones: dict[str, Counter[str]] = {}       # of each language
+        self.seconds = 0.0
+        self._done: set[str] = set()
+        for row in self._read():
+            self._count(row)
         self._skipped = folder / f'skipped_{seed}.jsonl'
         self._skips = {json.loads(text)['id'] for text in complete_lines(self._skipped)}
-        self.seconds = sum(row['dur'] for row in self.rows)
-        self._done = {row['id'] for row in self.rows} | self._skips
+        self._done |= self._skips
 
     def _read(self) -> Iterator[Row]:
         """Yield the rows; half a line, from a run that was killed, is cut off."""
@@ -84,9 +89,12 @@ class ClipStore:
             self._file.truncate(len(whole.encode()))
         return map(json.loads, whole.splitlines())
 
-    @staticmethod
-    def _without_phones(row: Row) -> Row:
-        return {key: value for key, value in row.items() if key != 'phones'}
+    def _count(self, row: Row) -> None:
+        self.rows.append({key: value for key, value in row.items() if key != 'phones'})
+        self.phones.setdefault(row['lang'], Counter()).update(
+            symbol for symbol, *_ in row['phones'] if symbol in CLASS_OF)
+        self.seconds += row['dur']
+        self._done.add(row['id'])
 
     def __contains__(self, name: str) -> bool:
         """Tell whether a clip was made, or given up, before."""
@@ -98,9 +106,7 @@ class ClipStore:
         half.write_bytes(sound)
         half.replace(self.folder / f'{row["id"]}.opus')
         print(json.dumps(row, ensure_ascii=False), file=self._file, flush=True)
-        self.rows.append(self._without_phones(row))
-        self._done.add(row['id'])
-        self.seconds += row['dur']
+        self._count(row)
 
     def skip(self, name: str, reason: str) -> None:
         """Remember that a line gave no clip."""
@@ -110,7 +116,7 @@ class ClipStore:
         self._skips.add(name)
 
     def counts(self) -> dict[str, Any]:
-        """Return minutes by split and language, and by voice."""
+        """Return minutes by split and language and by voice, and how often phones occur."""
         languages: dict[str, Counter[str]] = {}
         voices: Counter[str] = Counter()
         for row in self.rows:
@@ -122,6 +128,8 @@ class ClipStore:
             'hours': round(self.seconds / 3600, 3),
             'minutes': {split: _rounded(found) for split, found in languages.items()},
             'minutes_with_voice': _rounded(voices),
+            'phones': {language: dict(found.most_common())
+                       for language, found in sorted(self.phones.items())},
         }
 
     def describe(self, facts: dict[str, Any]) -> None:

