@@ -107,7 +107,7 @@ void main() {
 }
 """
 
-WALL_VERTEX: Final = """
+FLAT_VERTEX: Final = """
 #version 330
 in vec2 corner;
 out vec2 place;
@@ -123,6 +123,14 @@ in vec2 place;          // 0..1 from the top left
 out vec4 color;
 uniform sampler2D wall;
 void main() { color = texelFetch(wall, ivec2(gl_FragCoord.xy), 0); }
+"""
+
+SMALLER_FRAGMENT: Final = """
+#version 330
+in vec2 place;
+out vec4 color;
+uniform sampler2D drawn;
+void main() { color = texture(drawn, place); }
 """
 
 DEPTH_VERTEX: Final = """
