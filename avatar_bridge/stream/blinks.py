@@ -18,7 +18,7 @@ SPEAKING: Final = 0.75          # intervals while speaking, as a share of those 
 TWICE: Final = 0.08             # share of blinks that are followed by another at once
 READY: Final = 0.9              # seconds after which a blink may be brought forward
 WAIT: Final = 0.8               # seconds that a blink waits for the end of a phrase
-EARLY: Final = 1.8              # seconds by which the end of a phrase brings one forward
+EARLY: Final = 2.5              # seconds by which the end of a phrase brings one forward
 OWN: Final = 0.5                # weight from which on the lids count as closed by the model
 SQUINT, CHEEK = 0.12, 0.03      # weights that go with closed lids
 

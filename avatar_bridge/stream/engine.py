@@ -20,7 +20,7 @@ from avatar_bridge.stream.speech import SpeechDetector
 from avatar_bridge.stream.windower import Windower
 from avatar_bridge.timeline import StreamSpec, Timeline
 
-WINDOW: float = 0.35            # seconds of motion that one prediction covers
+WINDOW: float = 0.25            # seconds of motion that one prediction covers
 
 
 class Engine:

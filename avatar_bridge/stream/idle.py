@@ -93,11 +93,9 @@ class IdleLife:
         before, dt = self.state, self._dt
         step = dt / SETTLING
         amount = before.amount + min(step, max(-step, self.amount - before.amount))
-        speech = bool(frame.flags & Flags.SPEECH)
+        speech = Flags.SPEECH in frame.flags
         state = before._replace(frame=before.frame + 1, amount=amount, pose=frame.weights,
-                                speech=speech)
-        if not amount:
-            state = state._replace(asleep=True)
+                                speech=speech, asleep=before.asleep or not amount)
         if amount or before.amount:
             voice = before.voice.step(float(speech), rate=VOICE_RATE, dt=dt)
             moment = Moment(
