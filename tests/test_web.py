@@ -64,9 +64,11 @@ def feeding(sink, period=1 / 60):
 
     thread = threading.Thread(target=feed)
     thread.start()
-    yield
-    over.set()
-    thread.join()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def get(sink, path='', method='GET', **options):
