@@ -9,6 +9,13 @@ import struct
 import numpy as np
 
 CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
+BONES = {                       # those that a VRM must have, and where they hang
+    'hips': None, 'spine': 'hips', 'head': 'spine', 'leftUpperLeg': 'hips',
+    'leftLowerLeg': 'leftUpperLeg', 'leftFoot': 'leftLowerLeg', 'rightUpperLeg': 'hips',
+    'rightLowerLeg': 'rightUpperLeg', 'rightFoot': 'rightLowerLeg', 'leftUpperArm': 'spine',
+    'leftLowerArm': 'leftUpperArm', 'leftHand': 'leftLowerArm', 'rightUpperArm': 'spine',
+    'rightLowerArm': 'rightUpperArm', 'rightHand': 'rightLowerArm',
+}
 FACES = np.array([[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1],
                   [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]], np.uint16)
 
@@ -30,7 +37,7 @@ def write_box(path, names, extensions=None, nodes=()):
                  'targets': [{'POSITION': 2 + place} for place in range(len(names))]}
     told = {
         'asset': {'version': '2.0'}, 'scene': 0,
-        'scenes': [{'nodes': [0, *([1] if nodes else [])]}],
+        'scenes': [{'nodes': [0, 1] if nodes else [0]}],
         'nodes': [{'name': 'Head', 'mesh': 0}, *nodes],
         'meshes': [{'primitives': [primitive], 'extras': {'targetNames': list(names)}}],
         'accessors': accessors,
@@ -47,3 +54,24 @@ def write_box(path, names, extensions=None, nodes=()):
                      + struct.pack('<I4s', len(text), b'JSON') + text
                      + struct.pack('<I4s', len(body), b'BIN\0') + body)
     return path
+
+
+def write_vrm(path, expressions):
+    """Write a VRM 1.0 whose preset `expressions` each have one morph target."""
+    places = {bone: 1 + place for place, bone in enumerate(BONES)}
+    nodes = [{'name': bone, 'translation': [0, 0.1, 0],
+              'children': [places[child] for child, parent in BONES.items() if parent == bone]}
+             for bone in BONES]
+    for node in nodes:
+        if not node['children']:
+            del node['children']
+    binds = {name: {'morphTargetBinds': [{'node': 0, 'index': place, 'weight': 1.0}]}
+             for place, name in enumerate(expressions)}
+    vrm = {
+        'specVersion': '1.0',
+        'meta': {'name': 'box', 'authors': ['avatar_bridge'],
+                 'licenseUrl': 'https://vrm.dev/licenses/1.0/'},
+        'humanoid': {'humanBones': {bone: {'node': place} for bone, place in places.items()}},
+        'expressions': {'preset': binds},
+    }
+    return write_box(path, [f'Fcl_{name}' for name in expressions], {'VRMC_vrm': vrm}, nodes)

@@ -8,7 +8,7 @@ import signal
 import threading
 
 import aiohttp
-from heads import write_box
+from heads import write_box, write_vrm
 import pytest
 
 from avatar_bridge import wire
@@ -136,6 +136,26 @@ def test_ones_own_head_is_matched_by_name(visit, viewer, tmp_path):
     assert all(url.startswith('blob:') for url in page.requests[before:])    # never uploaded
     page.page.get_by_role('button', name='Our head').click()
     page.until("state.found === 52")
+
+
+def test_a_vrm_without_the_52_speaks_with_its_vowels(visit, viewer, tmp_path):
+    page = visit(viewer.address)
+    page.until("state.state === 'live' && state.found === 52")
+    page.drop(write_vrm(tmp_path / 'box.vrm', ['aa', 'ih', 'ou', 'ee', 'oh', 'blink']))
+    state = page.until("state.influences && state.influences.aa > 0.02")
+    assert sorted(state['influences']) == ['aa', 'blink', 'ee', 'ih', 'oh', 'ou']
+    assert sum(state['influences'][name] for name in ('aa', 'ih', 'ou', 'ee', 'oh')) <= 1 + 1e-6
+    assert 'moved by its own aa, ih' in page.page.locator('#head-report').inner_text()
+
+
+def test_a_broken_head_leaves_the_old_one(visit, viewer, tmp_path):
+    path = tmp_path / 'broken.glb'
+    path.write_bytes(b'glTF' + bytes(40))
+    page = visit(viewer.address)
+    page.until("state.state === 'live' && state.found === 52")
+    page.drop(path)
+    page.page.get_by_role('alert').filter(has_text='broken.glb').wait_for()
+    assert page.state()['found'] == 52
 
 
 def test_keys_reach_every_control(visit, viewer):

@@ -26,12 +26,16 @@ export class FrameBuffer {
     }
   }
 
-  /** Return the newest frame that is due at `time` (ms, as `present`), or null for none new. */
-  take(time) {
+  /**
+   * Return the newest frame that is due at `time` (ms, as `present`), or null for none new.
+   * Calls `pass` with each that is due, shown or skipped.
+   */
+  take(time, pass = () => {}) {
     let due = null;
     while (this.waiting.length && this.waiting[0].present <= time) {
       if (due) this.skipped += 1;
       due = this.waiting.shift();
+      pass(due);
     }
     return due;
   }

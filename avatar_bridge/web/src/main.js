@@ -26,7 +26,8 @@ async function opened(file) {
     if (/\.(glb|vrm)$/i.test(file.name)) {
       const report = await viewer.wearHead(await file.arrayBuffer());
       const missing = report.missing.length ? `; it lacks ${report.missing.join(', ')}` : '';
-      $('head-report').textContent = `${file.name}: ${report.found} of 52 shapes${missing}`;
+      $('head-report').textContent = `${file.name}: ${report.note
+        || `${report.found} of 52 shapes${missing}`}`;
       $('head-report').hidden = false;
       $('own').hidden = false;
     } else {

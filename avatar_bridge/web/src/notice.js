@@ -21,7 +21,8 @@ export class Notice {
     this.state = '';
   }
 
-  show(state) {
+  /** Show a state; a stream that has ended can begin `again`. */
+  show(state, again) {
     if (state === this.state) return;
     this.state = state;
     const [short, title, text] = STATES[state];
@@ -30,7 +31,10 @@ export class Notice {
     this.box.hidden = !title;
     this.box.querySelector('h2').textContent = title;
     this.box.querySelector('p').textContent = text;
-    this.box.querySelector('button').hidden = true;
+    const button = this.box.querySelector('button');
+    button.hidden = state !== 'ended';
+    button.textContent = 'Start again';
+    button.onclick = again;
   }
 
   /** Offer what only a click can do: browsers play no sound before one. */

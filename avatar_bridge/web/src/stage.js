@@ -3,17 +3,23 @@
 
 import { VRMLoaderPlugin, VRMUtils } from '@pixiv/three-vrm';
 import {
-  AmbientLight, Box3, DirectionalLight, HemisphereLight, Matrix4, NeutralToneMapping, PMREMGenerator,
-  PerspectiveCamera, Scene, Vector3, WebGLRenderer,
+  AmbientLight, Box3, DirectionalLight, Euler, Group, HemisphereLight, Matrix4,
+  MeshLambertMaterial, MeshPhongMaterial, NeutralToneMapping, PMREMGenerator, PerspectiveCamera,
+  Quaternion, Scene, Vector3, WebGLRenderer,
 } from 'three';
 import { RoomEnvironment } from 'three/addons/environments/RoomEnvironment.js';
 import { GLTFLoader } from 'three/addons/loaders/GLTFLoader.js';
-import { Expressions, Morphs } from './morphs.js';
+import { Expressions } from './expressions.js';
+import { Morphs } from './morphs.js';
 
 const FIELD = 24;               // degrees, a portrait lens
+const BODY = 0.8;               // m from which on a model is more than a bust
+const CUT = 0.08;               // of the bust that the lower edge of the picture cuts off
+const NARROWEST = 0.78;         // part of the bust's width that must be seen: the head is narrower
 const SLOW = 26;                // ms between pictures, smoothed, from which on they get coarser
 const FAST = 18;                // and below which they may get finer
 const SHARED = 33;              // ms between pictures at least that a processor draws
+const GLOSSY = 0.35;            // roughness below which a surface has a highlight
 const SETTLING = 40;            // pictures between two changes
 
 /** A head in soft studio light on a canvas. */
@@ -21,11 +27,15 @@ export class Stage {
   /** Throws where the browser has no WebGL. */
   constructor(canvas) {
     this.canvas = canvas;
-    this.renderer = new WebGLRenderer({ canvas, alpha: true, antialias: true,
-      preserveDrawingBuffer: false, powerPreference: 'high-performance' });
+    this.software = isSoftware();
+    this.renderer = new WebGLRenderer({ canvas, alpha: true, antialias: !this.software,
+      powerPreference: 'high-performance' });
     this.renderer.toneMapping = NeutralToneMapping;
-    this.software = /swiftshader|llvmpipe|software/i.test(rendererName(this.renderer));
     this.scene = new Scene();
+    this.holder = new Group();
+    this.scene.add(this.holder);
+    this.angles = new Euler(0, 0, 0, 'YXZ');
+    this.nod = new Quaternion();
     this.camera = new PerspectiveCamera(FIELD, 1, 0.01, 20);
     this.ratio = this.software ? 0.75 : Math.min(2, window.devicePixelRatio);
     this.cost = 0;              // ms that a picture takes of this thread, smoothed
@@ -62,23 +72,28 @@ export class Stage {
     loader.register((parser) => new VRMLoaderPlugin(parser));
     const gltf = await loader.parseAsync(bytes, '');
     const { vrm } = gltf.userData;
-    const face = vrm ? new Expressions(vrm) : new Morphs(gltf.scene);
-    if (!face.found && !vrm) throw new Error('no shape in it is called like one of the ARKit 52');
     if (vrm) VRMUtils.rotateVRM0(vrm);
+    const morphs = new Morphs(gltf.scene, vrm ? 'by three' : 'by us');
+    const face = vrm ? new Expressions(vrm, morphs) : morphs;
+    if (!face.found && !vrm) throw new Error('no shape in it is called like one of the ARKit 52');
+    if (this.software) {
+      gltf.scene.traverse((node) => {
+        if (node.isMesh && !Array.isArray(node.material)) node.material = cheaper(node.material);
+      });
+    }
     if (this.model) this.#forget(this.model);
     this.model = gltf.scene;
     this.face = face;
-    this.scene.add(this.model);
     this.pivot = vrm ? vrm.humanoid.getNormalizedBoneNode('head')
       : this.model.getObjectByName('Head') ?? this.model;
-    this.rest = this.pivot.rotation.clone();
-    this.vrm = vrm;
+    this.rest = this.pivot.quaternion.clone();
+    this.mirrored = vrm?.meta.metaVersion === '0' ? -1 : 1;     // made to look backwards
     this.#frame(vrm);
-    return { found: face.found, missing: face.missing };
+    return { found: face.found, missing: face.missing, note: face.note ?? '' };
   }
 
   #forget(model) {
-    this.scene.remove(model);
+    this.holder.remove(model);
     model.traverse((node) => {
       node.geometry?.dispose();
       for (const material of [node.material ?? []].flat()) {
@@ -88,16 +103,22 @@ export class Stage {
     });
   }
 
-  /** Put the camera where the head fills the picture. */
+  /** Put the head in the middle, around which it is turned, and the camera before it. */
   #frame(vrm) {
     this.model.updateMatrixWorld(true);
     const box = new Box3().setFromObject(this.model);
-    if (vrm) {                  // a whole body: look at its head
-      const head = vrm.humanoid.getRawBoneNode('head').getWorldPosition(new Vector3());
-      box.min.set(head.x - 0.13, head.y - 0.08, head.z - 0.1);
-      box.max.set(head.x + 0.13, head.y + 0.22, head.z + 0.12);
+    const bone = vrm?.humanoid.getRawBoneNode('head') ?? this.model.getObjectByName('Head');
+    if (bone && box.max.y - box.min.y > BODY) {     // a whole body: look at its head
+      const head = bone.getWorldPosition(new Vector3());
+      box.min.set(head.x - 0.13, head.y - 0.1, head.z - 0.1);
+      box.max.set(head.x + 0.13, head.y + 0.24, head.z + 0.12);
     }
     this.box = box;
+    const middle = box.getCenter(new Vector3());
+    this.holder.position.copy(middle);
+    this.holder.rotation.set(0, 0, 0);
+    this.model.position.sub(middle);
+    this.holder.add(this.model);
     this.#fit();
   }
 
@@ -110,10 +131,12 @@ export class Stage {
     if (this.box) {
       const size = this.box.getSize(new Vector3());
       const middle = this.box.getCenter(new Vector3());
-      const tall = Math.max(size.y * 1.12, (size.x * 1.2) / this.camera.aspect);
+      const tall = Math.max(size.y * 1.04, (size.x * NARROWEST) / this.camera.aspect);
+      // the bust stands on the lower edge of the picture, air is above it
+      const height = this.box.min.y + tall / 2 + CUT * size.y;
       const away = tall / 2 / Math.tan((FIELD * Math.PI) / 360) + size.z / 2;
-      this.camera.position.set(middle.x, middle.y + 0.02 * size.y, middle.z + away);
-      this.camera.lookAt(middle);
+      this.camera.position.set(middle.x, height, middle.z + away);
+      this.camera.lookAt(middle.x, height, middle.z);
     }
     this.camera.updateProjectionMatrix();
   }
@@ -123,7 +146,8 @@ export class Stage {
     if (!this.face) return;
     this.face.wear(weights);
     const [yaw, pitch, roll] = head ?? [0, 0, 0];
-    this.pivot.rotation.set(this.rest.x - pitch, this.rest.y + yaw, this.rest.z - roll, 'YXZ');
+    this.angles.set(-pitch * this.mirrored, yaw, -roll * this.mirrored);
+    this.pivot.quaternion.copy(this.rest).multiply(this.nod.setFromEuler(this.angles));
   }
 
   /**
@@ -142,7 +166,7 @@ export class Stage {
     }
     if (now < this.free) return false;
     this.face.update();
-    this.model.rotation.set(this.turn[1], this.turn[0], 0);
+    this.holder.rotation.set(this.turn[1], this.turn[0], 0);
     this.renderer.render(this.scene, this.camera);
     this.fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
     gl.flush();
@@ -177,8 +201,24 @@ export class Stage {
   }
 }
 
-function rendererName(renderer) {
-  const context = renderer.getContext();
+/** Say whether the processor draws in place of a graphics card; throws without WebGL. */
+function isSoftware() {
+  const context = document.createElement('canvas').getContext('webgl2');
+  if (!context) throw new Error('no WebGL');
   const facts = context.getExtension('WEBGL_debug_renderer_info');
-  return String(context.getParameter(facts ? facts.UNMASKED_RENDERER_WEBGL : context.RENDERER));
+  const name = context.getParameter(facts ? facts.UNMASKED_RENDERER_WEBGL : context.RENDERER);
+  context.getExtension('WEBGL_lose_context')?.loseContext();
+  return /swiftshader|llvmpipe|softpipe|software|basic render/i.test(name);
+}
+
+/** Return a material that looks much the same and costs a processor a third. */
+function cheaper(material) {
+  if (!material.isMeshStandardMaterial) return material;
+  const { color, map, vertexColors, side, transparent, opacity, alphaTest, depthWrite, name,
+    roughness } = material;
+  const shared = { color, map, vertexColors, side, transparent, opacity, alphaTest, depthWrite,
+    name };
+  return roughness < GLOSSY
+    ? new MeshPhongMaterial({ ...shared, shininess: 60, specular: '#555555' })
+    : new MeshLambertMaterial(shared);
 }

@@ -48,7 +48,9 @@ export class Playback {
     if (index < frames.length) return frames[index];
     const last = frames.at(-1);
     const left = Math.max(0, 1 - (now - this.start - 1000 * this.take.seconds) / TRAIL);
-    return { ...last, index, weights: last.weights.map((weight) => weight * left), speech: false };
+    const less = (value) => value * left;
+    return { ...last, index, weights: last.weights.map(less),
+      head: last.head?.map(less) ?? null, speech: false };
   }
 
   #speak(now) {

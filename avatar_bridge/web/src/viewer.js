@@ -17,6 +17,7 @@ const HALF_REFRESH = 8;
 const REST_HALF_LIFE = 90;      // ms in which a face without a stream comes half to rest
 const SILENT_FOR = 700;         // ms without a frame after which a live stream counts as over
 const STILL = 1e-3;
+const PLOT_EVERY = 250;         // ms between two pictures of the curves that come without a face
 const REMEMBERED = 600;         // pictures
 
 /** Shows frames when they are due, live or from a file, with the sound that belongs to them. */
@@ -32,6 +33,7 @@ export class Viewer extends EventTarget {
     this.turned = [0, 0];
     this.shown = [];            // the newest that were drawn, for whoever measures
     this.pictures = 0;
+    this.plotted = 0;
     this.wantsSound = true;
     this.slack = [];            // ms that pieces of sound came early
     this.margins = [];          // the least of them, in the last quarters of a second
@@ -70,6 +72,7 @@ export class Viewer extends EventTarget {
     this.take = await fetchTake(file);
     await this.#unlock(this.take.sampleRate);
     this.replay();
+    if (this.take.note) this.panel.complain(this.take.note);
   }
 
   replay() {
@@ -179,17 +182,33 @@ export class Viewer extends EventTarget {
   }
 
   #tick(now, refresh) {
-    const frame = this.playback ? this.playback.frame(now)
-      : this.buffer.take(this.clock.now() - this.delay + HALF_REFRESH);
+    const frame = this.playback ? this.#played(now) : this.#due(now);
     if (frame) this.#show(frame, now);
     else if (!this.playback && this.#isOver(now)) this.#rest(refresh - (this.last ?? refresh));
     this.last = refresh;
-    if (this.stale && this.stage?.draw(performance.now())) {
+    const drawn = this.stale && this.stage?.draw(performance.now());
+    if (drawn) {
       this.stale = false;
       this.pictures += 1;
       if (this.fresh) this.#drawn(this.fresh, now);
     }
-    this.curves.draw(now);
+    // Without a graphics card each change of the page costs as much as a face: they share one.
+    if (drawn || !this.stage?.software || now - this.plotted > PLOT_EVERY) {
+      this.curves.draw(now);
+      this.plotted = now;
+    }
+  }
+
+  #due(now) {
+    const time = this.clock.now() - this.delay + HALF_REFRESH;
+    return this.buffer.take(time, ({ present, weights }) => (
+      this.curves.add(now - (time - present), weights)));
+  }
+
+  #played(now) {
+    const frame = this.playback.frame(now);
+    if (frame) this.curves.add(now, frame.weights);
+    return frame;
   }
 
   #isOver(now) {
@@ -209,7 +228,6 @@ export class Viewer extends EventTarget {
     this.fresh = this.stage ? frame : null;
     this.frame = frame;
     this.#wear(frame.weights, frame.head);
-    this.curves.add(now, frame.weights);
     const lamp = document.getElementById('speaking');
     if (lamp.classList.toggle('on', frame.speech) !== this.spoke) {
       this.spoke = frame.speech;
@@ -251,10 +269,14 @@ export class Viewer extends EventTarget {
     const blocked = this.wantsSound && this.speaker.state === 'blocked'
       && (state === 'live' || state === 'playing');
     if (blocked) this.notice.offer('Turn the sound on', () => this.#clicked());
-    else this.notice.show(this.stage || state === 'lost' ? state : 'blind');
+    else this.notice.show(this.stage || state === 'lost' ? state : 'blind', () => this.#again());
     this.panel.values(this.worn);
     this.panel.figures(this.#figures());
     this.#changed('sound');
+  }
+
+  #again() {
+    this.connection.send('source', { id: this.status?.source });
   }
 
   async #clicked() {

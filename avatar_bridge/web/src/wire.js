@@ -56,12 +56,15 @@ export function readTake(buffer) {
   const weights = floats(take.weights);
   const width = take.names.length;
   const count = weights.length / width;
+  const heads = floats(take.head);
   return {
     fps: take.fps, sampleRate: Number(take.sample_rate), samples: samplesOf(take.pcm),
-    seconds: count / take.fps,
+    seconds: count / take.fps, note: take.note ?? '',
     frames: Array.from({ length: count }, (_, index) => ({
-      index, present: 1000 * index / take.fps, weights: weights.subarray(width * index,
-        width * (index + 1)), head: null, speech: Boolean((take.flags[index] ?? 0) & FLAGS.speech),
+      index, present: 1000 * index / take.fps,
+      weights: weights.subarray(width * index, width * (index + 1)),
+      head: heads?.subarray(3 * index, 3 * index + 3) ?? null,
+      speech: Boolean((take.flags[index] ?? 0) & FLAGS.speech),
     })),
   };
 }
