@@ -8,18 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 import os
+from pathlib import Path
 import socket
 import sys
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from avatar_bridge.bundle import load_bundle
 from avatar_bridge.clock import MonotonicClock
 from avatar_bridge.errors import AvatarBridgeError
+from avatar_bridge.sinks.web_address import DEFAULT_PORT
 from avatar_bridge.stream.engine import Engine
 
-PORT = 5560
+ZMQ_PORT: Final = 5560
+ASSETS: Final = Path(__file__).parent / 'assets'
+PAGE: Final = ('web/index.html', 'web/app.js', 'web/style.css', 'head.glb')
 
 
 class Finding(NamedTuple):
@@ -45,7 +49,8 @@ def examine(bundle: str) -> Iterator[Finding]:
     yield Finding('python', sys.version_info >= (3, 10), sys.version.split()[0], essential=True)
     checks: list[tuple[str, bool, Callable[[], str]]] = [
         ('bundle', True, lambda: whole(bundle)), ('backend', True, lambda: compute(bundle)),
-        ('port', False, free_port), ('audio', False, microphone), ('ros', False, ros)]
+        ('port', False, lambda: free_port(ZMQ_PORT, '--sink zmq=tcp://127.0.0.1:PORT')),
+        ('viewer', False, viewer), ('audio', False, microphone), ('ros', False, ros)]
     for subject, essential, check in checks:
         try:
             yield Finding(subject, True, check(), essential)
@@ -75,16 +80,28 @@ def compute(bundle: str) -> str:
     return f'onnx on the CPU: {spent:.1f} ms for a hop of {budget:.0f} ms'
 
 
-def free_port() -> str:
-    """Return that the default port is free."""
+def free_port(port: int, way_out: str) -> str:
+    """Return that a default port is free."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(('127.0.0.1', PORT))
+            probe.bind(('127.0.0.1', port))
         except OSError as error:
-            raise AvatarBridgeError(f'tcp port {PORT} is taken ({error.strerror}); stop the other '
-                                    'program or choose --sink zmq=tcp://127.0.0.1:PORT') from error
-    return f'tcp port {PORT} is free'
+            raise AvatarBridgeError(f'tcp port {port} is taken ({error.strerror}); stop the other '
+                                    f'program or choose {way_out}') from error
+    return f'tcp port {port} is free'
+
+
+def viewer(assets: Path = ASSETS) -> str:
+    """Return that the viewer has its package, its files and its port."""
+    if find_spec('aiohttp') is None:
+        raise AvatarBridgeError('aiohttp is not installed; pip install aiohttp')
+    for name in PAGE:
+        path = assets / name
+        if not path.is_file() or not path.stat().st_size:
+            raise AvatarBridgeError(f'{path} is missing; install avatar_bridge again, or in a '
+                                    'checkout: git checkout avatar_bridge/assets')
+    return f'page and head are there, {free_port(DEFAULT_PORT, "view --port PORT")}'
 
 
 def microphone() -> str:

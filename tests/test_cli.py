@@ -5,6 +5,7 @@
 from itertools import count
 import json
 import signal
+import socket
 import subprocess
 import sys
 
@@ -16,9 +17,11 @@ from test_end_to_end import RATE, recorded
 
 from avatar_bridge import __version__
 from avatar_bridge.config import EngineConfig, options
+from avatar_bridge.doctor import free_port, viewer
+from avatar_bridge.errors import AvatarBridgeError
 
 PROGRAM = (sys.executable, '-m', 'avatar_bridge')
-VERBS = ('run', 'animate', 'replay', 'devices', 'inspect', 'bench', 'doctor')
+VERBS = ('run', 'view', 'animate', 'replay', 'devices', 'inspect', 'bench', 'doctor')
 FRAMES = 30         # that a file must hold before a run is interrupted
 
 
@@ -197,5 +200,20 @@ def test_inspect_tells_where_a_bundle_comes_from():
 def test_doctor_finds_the_essentials_here_and_fails_without_a_bundle(tmp_path):
     done = call('doctor')
     assert done.returncode == 0, done.stdout
-    assert all(word in done.stdout for word in ('bundle', 'backend', 'port', 'audio', 'ros'))
+    assert all(word in done.stdout for word in ('bundle', 'backend', 'port', 'viewer', 'audio',
+                                                 'ros'))
     assert call('doctor', '--bundle', tmp_path).returncode == 1
+
+
+def test_doctor_misses_the_files_of_the_page(tmp_path):
+    with pytest.raises(AvatarBridgeError, match=r'index\.html is missing; install'):
+        viewer(tmp_path)
+
+
+def test_doctor_sees_that_a_port_is_taken():
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(AvatarBridgeError, match=f'port {port} is taken .*--port'):
+            free_port(port, 'view --port PORT')

@@ -193,6 +193,7 @@ def test_the_page_may_press_everything_after_the_end():
     assert table.status()['running'] is False
 
 
+@pytest.mark.slow
 def test_an_upload_is_what_animate_writes(tmp_path):
     config = SessionConfig.from_mapping({
         'source': str(SPEECH), 'pace': 'max', 'sink': [f'npz={tmp_path / "take.npz"}']})
@@ -211,6 +212,7 @@ def test_an_upload_is_what_animate_writes(tmp_path):
     other.close()
 
 
+@pytest.mark.slow
 def test_an_upload_lives_as_much_as_the_session():
     table, _, session = idle_desk()
     table.obey({'type': 'idle', 'value': 1})

@@ -26,6 +26,7 @@ from avatar_bridge.errors import AudioError, AvatarBridgeError
 from avatar_bridge.frames import Event
 from avatar_bridge.stage import Stage
 
+pytestmark = pytest.mark.slow
 SPEECH = Path(__file__).parents[1] / 'avatar_bridge' / 'assets' / 'speech.flac'
 PROGRAM = (sys.executable, '-m', 'avatar_bridge')
 
