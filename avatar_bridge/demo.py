@@ -77,7 +77,7 @@ def with_ros(folder: Path) -> list[Received]:
     os.environ.update(ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST',
                       ROS_DOMAIN_ID=str(1 + os.getpid() % 100))
     url = f'ipc://{folder}/demo.ipc'
-    parameters = {'autostart': 'true', 'source': 'topic', 'idle': 'on',
+    parameters = {'autostart': 'true', 'source': 'topic',
                   'sink': f"['ros', 'zmq={url}', 'csv={OUT / 'demo.csv'}']"}
     words = [word for name, value in parameters.items() for word in ('-p', f'{name}:={value}')]
     with ExitStack() as stack:
@@ -103,8 +103,8 @@ def without_ros(folder: Path) -> list[Received]:
     with ExitStack() as stack:
         subscriber = stack.enter_context(process('subscriber', url, folder / 'zmq.npz'))
         run = stack.enter_context(process(
-            '__main__', 'run', '--quiet', '--idle', 'on', '--source', SPEECH,
-            '--sink', f'zmq={url}', '--sink', f'csv={OUT / "demo.csv"}'))
+            '__main__', 'run', '--quiet', '--source', SPEECH, '--sink', f'zmq={url}', '--sink',
+            f'csv={OUT / "demo.csv"}'))
         show(subscriber, run)
         finish(subscriber)
     return [Received('ZeroMQ', np.load(folder / 'zmq.npz'))]
