@@ -271,6 +271,12 @@ def transcribe_whole(text, lang):
     return spell(espeak([text], ESPEAK_VOICES[lang])[0], lang)
 
 
+def test_tones_and_releases_belong_to_the_phone_before():
+    phones = from_kokoro([['<s>', 0, 0.2], ['p', 0.2, 0.25], ['ʰ', 0.25, 0.3], ['a', 0.3, 0.4],
+                          ['↘', 0.4, 0.55], ['.', 0.55, 0.8]])
+    assert [(phone.symbol, phone.end) for phone in phones[1:3]] == [('p', 0.3), ('a', 0.55)]
+
+
 def test_flites_phones_are_known_to_the_teacher():
     assert set(''.join(ARPABET.values())) - {','} <= set(CLASS_OF)
 
