@@ -248,9 +248,9 @@ def test_it_breathes(silent):
     pitch = heads(silent[1])[:, 1]
     power = np.abs(np.fft.rfft(pitch * np.hanning(len(pitch)))) ** 2
     hertz = np.fft.rfftfreq(len(pitch), 1 / 30)
-    breath, above = (power[(low <= hertz) & (hertz < high)].mean()
-                     for low, high in ((0.2, 0.3), (0.45, 0.55)))
-    assert breath > 10 * above
+    below, breath, above = (power[(low <= hertz) & (hertz < low + 0.06)].mean()
+                            for low in (0.14, 0.22, 0.32))
+    assert breath > 1.5 * math.sqrt(below * above)
 
 
 def test_nothing_jumps():

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from avatar_bridge import rig
 from avatar_bridge.stream.moment import Moment, Spring, noise
 
-DRIFT: Final = tuple(map(math.radians, (2.0, 1.2, 1.0)))    # yaw, pitch, roll of slow noise
+DRIFT: Final = tuple(map(math.radians, (2.0, 1.0, 1.0)))    # yaw, pitch, roll of slow noise
 STIR: Final = tuple(map(math.radians, (0.7, 0.6, 0.5)))     # of quicker noise
 SLOW: Final = 2.4               # seconds between knots
 QUICK: Final = 0.9
@@ -19,7 +19,7 @@ CHANNELS: Final = 6             # yaw, pitch, roll, inner and outer brows, breat
 SPEAKING: Final = 0.6           # how much larger all of it is while speaking
 BREATH: Final = 0.25            # Hz
 UNEVEN: Final = 0.15            # of a breath: no two are of the same length
-BREATH_PITCH: Final = math.radians(0.3)
+BREATH_PITCH: Final = math.radians(0.5)
 NOD: Final = math.radians(5.0)  # down, where the jaw opens by 1 more than lately
 BROWS: Final = 0.03             # weight
 
