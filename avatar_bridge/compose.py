@@ -100,9 +100,11 @@ def compose(
 
 
 def desk(session: Session, config: SessionConfig, *,
-         change: Callable[[SessionConfig], None] | None = None) -> Desk:
-    """Return the controls of a session; `change` begins another one."""
-    sources = {config.source: Path(config.source).name or config.source, 'mic': 'microphone'}
+         change: Callable[[SessionConfig], None] | None = None, first: str = '') -> Desk:
+    """Return the controls of a session; `change` begins another one, also from source `first`."""
+    sources = {source: Path(source).name or source for source in (first or config.source,
+                                                                  config.source)}
+    sources['mic'] = 'microphone'
     with contextlib.suppress(AvatarBridgeError, OSError):   # no PortAudio: no list
         from avatar_bridge.sources.devices import PortAudio
 

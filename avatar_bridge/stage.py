@@ -29,6 +29,7 @@ class Stage:
     def __init__(self, config: SessionConfig) -> None:
         """Begin with `config`, one of whose sinks is web."""
         self._config = config
+        self._first = config.source
         self._name = next(name for name in config.sinks if is_web(name))
         self.server = WebServer(*host_and_port(self._name.partition('=')[2]))
         self._session: Session | None = None
@@ -68,7 +69,7 @@ class Stage:
             session.mute(before.stats.muted)
             session.set_idle(before.idle)
         self._session = session
-        self.server.controls = desk(session, config, change=self.change)
+        self.server.controls = desk(session, config, change=self.change, first=self._first)
 
     def wait(self, timeout: float) -> bool:
         """Return whether a page asked for another session, waiting at most `timeout` seconds."""

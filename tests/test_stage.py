@@ -160,6 +160,23 @@ def test_after_the_end_the_page_stays_and_plays_again(tmp_path):
     assert sorted(weights_of(seen.frames, meta.stream)) == list(range(60))
 
 
+def test_there_is_a_way_to_the_microphone_and_back():
+    async def look(stage):
+        async with looking(stage) as seen:
+            await seen.say({'type': 'source', 'id': 'mic'})
+            away = await seen.until(status_with(source='mic'))
+            await seen.until(is_event('device'))    # none here, or it is open
+            async with page(stage.server.address) as late:
+                assert (await late.until(is_event('device'))).detail
+            await seen.say({'type': 'source', 'id': str(SPEECH)})
+            await seen.until(status_with(source=str(SPEECH), running=True))
+            return away, await seen.until(is_frame)
+
+    with playing() as stage:
+        away, _ = asyncio.run(look(stage))
+    assert {'id': str(SPEECH), 'name': 'speech.flac'} in away['sources']
+
+
 def test_a_file_that_went_away_is_told_and_the_stage_stays(tmp_path):
     path = tmp_path / 'gone.wav'
     soundfile.write(path, 0.2 * np.sin(np.arange(16000) / 20), 16000)

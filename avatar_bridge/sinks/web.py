@@ -86,9 +86,12 @@ class WebSink:
             Sort.SOUND)
 
     def notify(self, event: Event) -> None:
-        """Tell the pages."""
+        """Tell the pages; of the device also those that come later."""
         self._opened()
-        self.server.tell(KINDS['event'] + wire.encode_event(event))
+        message = KINDS['event'] + wire.encode_event(event)
+        if event.name == 'device':
+            self.server.greeting = [self.server.greeting[0], message]
+        self.server.tell(message)
 
     def close(self) -> None:
         """End the server, if it is this sink's own."""
