@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from functools import cache
 import hashlib
+from importlib import import_module
 from pathlib import Path
 import re
+import sys
 from typing import Final
 
 import numpy as np
-import tomllib
 
 FOLDER: Final = Path(__file__).parent / 'texts'
 LANGUAGES: Final = tuple(sorted(path.stem for path in FOLDER.glob('*.toml')))
@@ -29,7 +30,8 @@ Grammar = dict[str, dict[str, list[str]]]
 @cache
 def grammar(language: str) -> Grammar:
     """Return the forms and words of a language."""
-    return tomllib.loads((FOLDER / f'{language}.toml').read_text(encoding='utf-8'))
+    toml = import_module('tomllib' if sys.version_info >= (3, 11) else 'tomli')
+    return toml.loads((FOLDER / f'{language}.toml').read_text(encoding='utf-8'))
 
 
 def text(language: str, rng: np.random.Generator) -> str:
