@@ -15,7 +15,7 @@ from avatar_bridge.errors import SinkError
 from avatar_bridge.frames import FaceFrame, StreamInfo, TimedAudio, TimedFrame
 from avatar_bridge.phones import Phone
 from avatar_bridge.sinks import contact_sheet
-from avatar_bridge.sinks.contact_sheet import CELL, STRIP, ContactSheet, chosen, peaks
+from avatar_bridge.sinks.contact_sheet import CELL, STRIP, ContactSheet, chosen, loudness, peaks
 
 INFO = StreamInfo('s', 'default', rig.NAMES, Fraction(60), Fraction(1, 10), 'live', 16000)
 PHONES = (Phone('m', 0.1, 0.2), Phone('ɑ', 0.2, 0.5), Phone('s', 0.5, 0.6), Phone('p', 0.9, 1.0),
@@ -60,7 +60,7 @@ def test_the_waveform_lies_where_it_sounds():
     samples[4000] = 0.5
     pieces = [TimedAudio(0, np.zeros(8000, np.float32), 16000, 0, 100),
               TimedAudio(8000, samples, 16000, 0, 100 + 500_000_000)]
-    found = peaks(pieces, 100, 1.0)
+    found = peaks([loudness(piece) for piece in pieces], 100, 1.0)
     assert found[:, 1].argmax() == 75
     assert found.max() == 1
     assert peaks([], 10, 1.0).shape == (10, 2)
