@@ -25,11 +25,18 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope='session')
-def browser():
-    """Return a headless Chromium that draws with its processor."""
+def playwright():
+    """Return what starts browsers."""
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright, chromium(playwright) as browser:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope='session')
+def browser(playwright):
+    """Return a headless Chromium that draws with its processor."""
+    with chromium(playwright) as browser:
         yield browser
 
 

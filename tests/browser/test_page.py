@@ -9,7 +9,9 @@ import threading
 
 import aiohttp
 from heads import write_box, write_vrm
+import numpy as np
 import pytest
+from visit import Visit, chromium
 
 from avatar_bridge import wire
 from avatar_bridge.rig import NAMES
@@ -201,3 +203,33 @@ def test_a_lost_stream_comes_back(visit, viewers, long_speech):
     state = page.until("state.state === 'live'", 30)
     assert state['stream'] != first['stream']
     page.until(f"state.pictures > {state['pictures'] + 5}")
+
+
+def test_before_a_click_and_without_webgl(playwright, viewer):
+    with chromium(playwright, '--autoplay-policy=document-user-activation-required',
+                  '--disable-3d-apis') as browser:
+        page = Visit(browser, viewer.address, allowed=('AudioContext was not allowed',))
+        page.until("state.sound === 'blocked' && !document.querySelector('#notice button').hidden")
+        left, top, text = page.ask('''(() => {
+          const button = document.querySelector('#notice button');
+          const { left, top } = button.getBoundingClientRect();
+          return [left, top, button.textContent]; })()''')
+        assert text == 'Turn the sound on'
+        page.page.mouse.click(left + 5, top + 5)
+        page.until("state.sound === 'running' && state.state === 'live'")
+        page.page.get_by_role('heading', name='This browser cannot draw in 3D').wait_for()
+        assert page.complaints == []
+        assert page.foreign == []
+
+
+def test_a_dropped_recording_plays(visit, viewer, tmp_path):
+    jaw = np.linspace(0, 1, 90, dtype=np.float32)
+    weights = np.outer(jaw, np.eye(52, dtype=np.float32)[NAMES.index('jawOpen')])
+    np.savez(tmp_path / 'take.npz', weights=weights, names=np.array(NAMES), fps=30.0)
+    page = visit(viewer.address)
+    page.until("state.state === 'live' && state.found === 52")
+    page.drop(tmp_path / 'take.npz')
+    state = page.until("state.mode === 'file' && state.influences.jawOpen > 0.3", 30)
+    assert state['influences']['jawOpen'] == pytest.approx(state['index'] / 89, abs=1e-6)
+    state = page.until("state.state === 'played'")
+    assert not any(state['weights'].values())

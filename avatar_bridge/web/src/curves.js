@@ -25,7 +25,9 @@ export class Curves {
     }));
   }
 
+  /** Remember the weights of an instant; one before the newest is taken as the newest. */
   add(time, weights) {
+    time = Math.max(time, this.history.at(-1)?.[0] ?? time);
     this.history.push([time, weights]);
     while (this.history.length && this.history[0][0] < time - 1000 * SECONDS) this.history.shift();
   }

@@ -15,6 +15,7 @@ import { Morphs } from './morphs.js';
 const FIELD = 24;               // degrees, a portrait lens
 const BODY = 0.8;               // m from which on a model is more than a bust
 const CUT = 0.08;               // of the bust that the lower edge of the picture cuts off
+const DEPTH = 0.2;              // of the box, before its middle: where the face is fitted
 const NARROWEST = 0.78;         // part of the bust's width that must be seen: the head is narrower
 const SLOW = 26;                // ms between pictures, smoothed, from which on they get coarser
 const FAST = 18;                // and below which they may get finer
@@ -44,6 +45,7 @@ export class Stage {
     this.free = 0;              // when the next picture may begin
     this.finest = this.software ? 1 : Math.min(2, window.devicePixelRatio);
     this.turn = [0, 0];         // how the user turned the head, radians
+    canvas.classList.toggle('faded', !this.software);     // a mask costs a processor too much
     this.#light();
     new ResizeObserver(() => this.#fit()).observe(canvas.parentElement);
   }
@@ -134,7 +136,7 @@ export class Stage {
       const tall = Math.max(size.y * 1.04, (size.x * NARROWEST) / this.camera.aspect);
       // the bust stands on the lower edge of the picture, air is above it
       const height = this.box.min.y + tall / 2 + CUT * size.y;
-      const away = tall / 2 / Math.tan((FIELD * Math.PI) / 360) + size.z / 2;
+      const away = tall / 2 / Math.tan((FIELD * Math.PI) / 360) + DEPTH * size.z;
       this.camera.position.set(middle.x, height, middle.z + away);
       this.camera.lookAt(middle.x, height, middle.z);
     }

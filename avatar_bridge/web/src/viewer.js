@@ -17,7 +17,7 @@ const HALF_REFRESH = 8;
 const REST_HALF_LIFE = 90;      // ms in which a face without a stream comes half to rest
 const SILENT_FOR = 700;         // ms without a frame after which a live stream counts as over
 const STILL = 1e-3;
-const PLOT_EVERY = 250;         // ms between two pictures of the curves that come without a face
+const PLOT_EVERY = 120;         // ms between two pictures of the curves where a processor draws
 const REMEMBERED = 600;         // pictures
 
 /** Shows frames when they are due, live or from a file, with the sound that belongs to them. */
@@ -192,8 +192,8 @@ export class Viewer extends EventTarget {
       this.pictures += 1;
       if (this.fresh) this.#drawn(this.fresh, now);
     }
-    // Without a graphics card each change of the page costs as much as a face: they share one.
-    if (drawn || !this.stage?.software || now - this.plotted > PLOT_EVERY) {
+    // Without a graphics card curves cost half as much as a face.
+    if (!this.stage?.software || now - this.plotted > PLOT_EVERY) {
       this.curves.draw(now);
       this.plotted = now;
     }
