@@ -98,6 +98,10 @@ class ContactSheet:
                 self._part.unlink(missing_ok=True)
         except OSError as error:
             raise unwritable(self._path, error) from error
+        finally:
+            portrait, self._portrait = self._portrait, None
+            if portrait is not None:
+                portrait.close()
         self._undrawn = False
 
     def _sheet(self, info: StreamInfo) -> Sheet:

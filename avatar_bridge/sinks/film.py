@@ -77,7 +77,7 @@ class FilmRecorder:
     def open(self, info: StreamInfo) -> None:
         """Begin a film; a second one gets a name of its own. Raises `SinkError`."""
         self.close()
-        self._portrait = self._portrait or Portrait(self._size)
+        self._portrait = Portrait(self._size)
         path = self._path
         if self._written:
             path = path.with_name(f'{path.stem}-{self._written + 1}{path.suffix}')
@@ -107,6 +107,9 @@ class FilmRecorder:
 
     def close(self) -> None:
         """Complete the film."""
+        portrait, self._portrait = self._portrait, None
+        if portrait is not None:
+            portrait.close()
         film, self._film = self._film, None
         if film is not None:
             self._written += film.close()
