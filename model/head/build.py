@@ -221,7 +221,7 @@ def _painted(face: Part, marks: paint.Landmarks, mesh: BaseMesh) -> bytes:
 
 def _materials(skin: bytes) -> dict[str, Material]:
     return {
-        'skin': Material(roughness=0.52, picture=skin),
+        'skin': Material(roughness=0.62, picture=skin),
         'eye': Material(roughness=0.12, picture=paint.encoded(paint.eye(), quality=92)),
         'teeth': Material(roughness=0.3, picture=paint.encoded(paint.teeth(), quality=90)),
         'tongue': Material((0.36, 0.085, 0.08, 1), 0.85),

@@ -20,7 +20,7 @@ KNOT_SIZE: Final = np.array([0.27, 0.25, 0.2])  # its half-axes
 
 #: The hairline: degrees around the vertical through CENTRE (0 = ahead) and heights, dm.
 _LINE_AT: Final = (0, 14, 30, 44, 56, 66, 74, 80, 88, 96, 104, 112, 124, 140, 160, 180)
-_LINE: Final = (1.00, 0.99, 0.95, 0.87, 0.75, 0.58, 0.40, 0.26, 0.30, 0.50, 0.44, 0.10, -0.16,
+_LINE: Final = (0.96, 0.955, 0.93, 0.86, 0.75, 0.58, 0.40, 0.26, 0.30, 0.50, 0.44, 0.10, -0.16,
                 -0.30, -0.36, -0.36)
 
 

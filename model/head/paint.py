@@ -17,10 +17,10 @@ from scipy.spatial import cKDTree
 from model.head import eyes
 from model.head.source import Points
 
-SKIN: Final = np.array([222, 178, 152.0])
-BLUSH: Final = np.array([212, 138, 120.0])
-SOCKET: Final = np.array([184, 134, 112.0])
-LIP: Final = np.array([182, 88, 88.0])
+SKIN: Final = np.array([210, 163, 137.0])
+BLUSH: Final = np.array([200, 122, 104.0])
+SOCKET: Final = np.array([172, 120, 98.0])
+LIP: Final = np.array([174, 84, 82.0])
 LIP_DARK: Final = np.array([140, 60, 60.0])
 MOUTH: Final = np.array([120, 44, 44.0])
 HAIR: Final = np.array([66, 46, 36.0])
@@ -121,7 +121,7 @@ def skin(at: Points, lip: Points, hair: Points, inner: Points, marks: Landmarks)
 def _lips(picture: Points, lip: Points, rng: np.random.Generator) -> Points:
     lines = noise(rng, (1, lip.shape[1]), 2.2)[0] * 0.05
     edge = step(lip + 0.35 * lines, -0.1, 0.1)
-    body = LIP + 9 * (noise(rng, lip.shape, 8) + 18 * lines)[..., None]
+    body = LIP + 9 * (noise(rng, lip.shape, 8) + 9 * lines)[..., None]
     picture = mix(picture, body, 0.9 * edge)
     return mix(picture, LIP_DARK, 0.5 * step(lip, 0.8, 1.0))
 
@@ -156,7 +156,7 @@ def _brows(picture: Points, at: Points, brow: Points, rng: np.random.Generator) 
             pen.line(line[2:], fill=ink, width=2 if size > 1500 else 1)
     ink = ndimage.gaussian_filter(np.asarray(hairs, float) / 255, 0.8)
     wash = ndimage.gaussian_filter(ink, 9)
-    return mix(mix(picture, HAIR, 0.45 * np.clip(wash, 0, 1)), HAIR * 0.75, 0.95 * ink)
+    return mix(mix(picture, HAIR, 0.45 * np.clip(wash, 0, 1)), HAIR * 0.6, 0.95 * ink)
 
 
 def _lashline(picture: Points, at: Points, marks: Landmarks) -> Points:
