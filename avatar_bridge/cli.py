@@ -22,7 +22,7 @@ from avatar_bridge.bundle import load_bundle
 from avatar_bridge.clock import MonotonicClock
 from avatar_bridge.compose import compose, open_bag, sink_for
 from avatar_bridge.config import OPTIONS, Option, SessionConfig, nearest, read_toml
-from avatar_bridge.errors import AvatarBridgeError, UsageError
+from avatar_bridge.errors import AvatarBridgeError, SinkError, UsageError
 from avatar_bridge.session import Session, Stats
 from avatar_bridge.sinks.web_address import DEFAULT_PORT, for_viewer, is_web
 
@@ -194,9 +194,15 @@ def view(arguments: argparse.Namespace) -> int:
 
 
 def shown(stage: Stage, session: Session, display: StatusLine | None) -> bool:
-    """Run a session; a failure is told to the pages and is not the end. True: Ctrl-C ended it."""
+    """
+    Run a session; True: Ctrl-C ended it.
+
+    What is wrong with the sound is told to the pages and is not the end; a taken port is.
+    """
     try:
         return watch(session, display)
+    except SinkError:
+        raise
     except AvatarBridgeError as error:
         complain(stage, error)
         return False

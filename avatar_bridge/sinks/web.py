@@ -74,6 +74,8 @@ class WebSink:
     def send(self, frame: TimedFrame) -> None:
         """Show one frame."""
         info, pose = self._opened(), frame.frame
+        if not self.server.watched:
+            return
         self.server.tell(KINDS['face'] + wire.encode_face(wire.FaceMessage(
             pose.index, frame.capture_ns, self._clock.now(), frame.present_ns, float(info.fps),
             pose.weights, pose.flags, info.stream, pose.head, pose.eyes)), Sort.FRAME)
@@ -81,6 +83,8 @@ class WebSink:
     def hear(self, audio: TimedAudio) -> None:
         """Let the pages hear."""
         self._opened()
+        if not self.server.watched:
+            return
         self.server.tell(KINDS['audio'] + wire.encode_audio(wire.AudioMessage(
             audio.start, audio.capture_ns, audio.present_ns, audio.sample_rate, audio.samples)),
             Sort.SOUND)

@@ -83,6 +83,11 @@ class WebServer:
         return f'http://{f"[{host}]" if ":" in host else host}:{self.port}/'
 
     @property
+    def watched(self) -> bool:
+        """Whether any page looks."""
+        return bool(self._readers)
+
+    @property
     def dropped(self) -> list[int]:
         """Frames that each page lost because it was slow."""
         return [outbox.dropped for outbox in list(self._readers)]
