@@ -62,19 +62,29 @@ export class Speaker {
     if (this.state !== 'running') return Infinity;
     const wanted = this.#contextTime(local);
     const earliest = this.context.currentTime + MARGIN;
+    const seconds = samples.length / this.context.sampleRate;
     let at = this.next ?? wanted;
-    if (Math.abs(at - wanted) > RESYNC || at < earliest) at = Math.max(wanted, earliest);
-    this.drift = 1000 * (at - wanted);
-    const speed = 1 + Math.max(-PULL, Math.min(PULL, (at - wanted) / 2));
+    let cut = 0;                // s of the piece that cannot be heard in time any more
+    if (Math.abs(at - wanted) > RESYNC || at < earliest) {
+      at = Math.max(wanted, earliest);
+      cut = at - wanted;
+      for (const source of this.sources) source.stop(at);       // two at once would be noise
+      if (cut >= seconds) {
+        this.next = null;
+        return 1000 * (wanted - earliest);
+      }
+    }
+    this.drift = 1000 * (at - cut - wanted);
+    const speed = 1 + Math.max(-PULL, Math.min(PULL, (at - cut - wanted) / 2));
     const buffer = this.context.createBuffer(1, samples.length, this.context.sampleRate);
     buffer.copyToChannel(samples, 0);
     const source = new AudioBufferSourceNode(this.context, { buffer, playbackRate: speed });
     source.connect(this.gain);
     source.onended = () => this.sources.delete(source);
-    source.start(at);
+    source.start(at, cut);
     this.sources.add(source);
-    this.next = at + buffer.duration / speed;
-    this.scheduled.push({ present, start: at });
+    this.next = at + (seconds - cut) / speed;
+    this.scheduled.push({ present, start: at - cut });
     if (this.scheduled.length > 200) this.scheduled.shift();
     return 1000 * (wanted - earliest);
   }

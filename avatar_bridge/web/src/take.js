@@ -31,6 +31,7 @@ export class Playback {
     this.start = performance.now() + LEAD;
     this.told = 0;              // samples that were handed to the speaker
     this.shown = -1;
+    this.rests = false;         // the face came to rest behind the last frame
     this.speaker.reset();
   }
 
@@ -43,11 +44,12 @@ export class Playback {
     this.#speak(now);
     const { frames, fps } = this.take;
     const index = Math.floor(((now - this.start) / 1000) * fps + 1e-6);
-    if (index < 0 || index === this.shown) return null;
+    if (index < 0 || index === this.shown || this.rests) return null;
     this.shown = index;
     if (index < frames.length) return frames[index];
     const last = frames.at(-1);
-    const left = Math.max(0, 1 - (now - this.start - 1000 * this.take.seconds) / TRAIL);
+    this.rests = this.ended;
+    const left = this.rests ? 0 : Math.max(0, 1 - (now - this.start - 1000 * this.take.seconds) / TRAIL);
     const less = (value) => value * left;
     return { ...last, index, weights: last.weights.map(less),
       head: last.head?.map(less) ?? null, speech: false };
@@ -59,7 +61,10 @@ export class Playback {
     while (this.told < samples.length && this.told / sampleRate < until) {
       const piece = samples.subarray(this.told, this.told + Math.round(PIECE * sampleRate));
       const present = (1000 * this.told) / sampleRate;
-      this.speaker.play(piece.slice(), this.start + present, present);
+      // a page that was hidden for a while does not make up for it
+      if (this.start + present > now - 1000 * PIECE) {
+        this.speaker.play(piece.slice(), this.start + present, present);
+      }
       this.told += piece.length;
     }
   }
