@@ -18,11 +18,11 @@ RUN = [
     "tomli>=2; python_version < '3.11'",
 ]
 #: Pictures and films of the head, drawn without a display.
-FILM = ['moderngl>=5.10', 'av>=12', 'pillow>=10', 'pygltflib>=1.16']
-TRAIN = ['torch>=2.6', 'onnx>=1.17']
+FILM = ['moderngl>=5.10', 'av>=12', 'pillow>=10']
+TRAIN = ['torch>=2.6', 'onnx>=1.17', 'pygltflib>=1.16']
 TEST = [
     'pytest>=8', 'pytest-timeout>=2.3', 'hypothesis>=6.100', 'mypy>=1.11', 'ruff>=0.8',
-    'psutil>=5.9', 'playwright>=1.45', 'python-osc>=1.9', 'PyYAML>=6', 'soxr>=0.5',
+    'psutil>=5.9', 'playwright>=1.45', 'pygltflib>=1.16', 'python-osc>=1.9', 'PyYAML>=6', 'soxr>=0.5',
 ]
 #: A real rclpy and DDS from PyPI, for a machine where no ROS 2 is sourced.
 ROS = [f'ros-kilted-{name}' for name in (
@@ -55,7 +55,9 @@ setup(
         (f'share/{NAME}/config', sorted(glob('config/*.yaml'))),
     ],
     install_requires=RUN,
-    extras_require={'film': FILM, 'train': TRAIN, 'test': TEST, 'ros': ROS, 'ros-build': ROS_BUILD},
+    extras_require={
+        'film': FILM, 'train': TRAIN, 'test': TEST, 'ros': ROS, 'ros-build': ROS_BUILD,
+    },
     zip_safe=False,
     entry_points={'console_scripts': [
         'avatar-bridge = avatar_bridge.cli:main',
