@@ -109,7 +109,7 @@ def skin(at: Points, lip: Points, hair: Points, inner: Points, marks: Landmarks)
     fine *= step(at[..., 1], -0.72, -0.52) * (1 - step(at[..., 1], 0.6, 0.75))
     fine *= step(at[..., 2], 0.3, 0.5)
     picture += (fine * tone)[..., None] * [1.0, 1.15, 1.2] * (0.4 + 0.6 * fade)
-    picture = _lips(picture, lip, rng)
+    picture = _lips(picture, lip, at[..., 1] - marks.lips[1], rng)
     picture = _brows(picture, at, marks.brow, rng)
     picture = _lashline(picture, at, marks)
     wisps = noise(rng, size, 3) + 0.7 * noise(rng, size, 9)
@@ -118,10 +118,13 @@ def skin(at: Points, lip: Points, hair: Points, inner: Points, marks: Landmarks)
     return mix(picture, MOUTH, inner)
 
 
-def _lips(picture: Points, lip: Points, rng: np.random.Generator) -> Points:
+def _lips(picture: Points, lip: Points, height: Points, rng: np.random.Generator) -> Points:
     lines = noise(rng, (1, lip.shape[1]), 2.2)[0] * 0.05
     edge = step(lip + 0.35 * lines, -0.1, 0.1)
-    body = LIP + 9 * (noise(rng, lip.shape, 8) + 9 * lines)[..., None]
+    # the lower lip faces the light, the upper one does not: paint evens them out
+    under = (1 - step(height, -0.03, 0.02))[..., None]
+    body = LIP * (1.06 + under * [-0.12, -0.30, -0.26])
+    body += (4 * noise(rng, lip.shape, 8) + 80 * lines)[..., None]
     picture = mix(picture, body, 0.9 * edge)
     return mix(picture, LIP_DARK, 0.5 * step(lip, 0.8, 1.0))
 
