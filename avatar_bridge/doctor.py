@@ -24,7 +24,7 @@ from avatar_bridge.stream.engine import Engine
 ZMQ_PORT: Final = 5560
 ASSETS: Final = Path(__file__).parent / 'assets'
 PAGE: Final = ('web/index.html', 'web/app.js', 'web/style.css', 'head.glb',
-                     'head_small.glb')
+               'head_small.glb')
 
 
 class Finding(NamedTuple):
