@@ -4,11 +4,12 @@
 """The page that is served is the one that its sources make."""
 
 from hashlib import sha256
+from pathlib import Path
 import re
 
-from conftest import ROOT
 import pytest
 
+ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / 'avatar_bridge' / 'web'
 BUILT = ROOT / 'avatar_bridge' / 'assets' / 'web'
 

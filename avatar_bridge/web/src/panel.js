@@ -94,6 +94,12 @@ export class Panel {
     }
   }
 
+  /** Offer what only a session can do, or not where there is none. */
+  offer(session) {
+    for (const id of ['stream', 'intensity', 'idle']) $(id).disabled = !session;
+    for (const slider of this.sliders.values()) slider.disabled = !session;
+  }
+
   /** Show what the server says of the session. */
   status(told) {
     this.muted = told.muted;

@@ -59,11 +59,11 @@ export class Stage {
     rim.position.set(-0.6, 1.2, -1.6);
     this.scene.add(key, fill, rim, new HemisphereLight('#ffffff', '#b59e90', 0.75));
     if (this.software) {
-      this.scene.add(new AmbientLight('#ffffff', 0.35));
+      this.scene.add(new AmbientLight('#ffffff', 0.75));
     } else {
       const maker = new PMREMGenerator(this.renderer);
       this.scene.environment = maker.fromScene(new RoomEnvironment(), 0.04).texture;
-      this.scene.environmentIntensity = 0.55;
+      this.scene.environmentIntensity = 0.7;
       maker.dispose();
     }
   }

@@ -126,7 +126,7 @@ export class Viewer extends EventTarget {
     const on = (name, act) => connection.addEventListener(name, ({ detail }) => act(detail));
     on('state', (state) => {
       this.link = state;
-      if (state === 'lost') this.meta = null;
+      if (state === 'lost') this.meta = this.status = null;
     });
     on('meta', (meta) => this.#begin(meta));
     on('face', (frame) => {
@@ -271,6 +271,7 @@ export class Viewer extends EventTarget {
     if (blocked) this.notice.offer('Turn the sound on', () => this.#clicked());
     else this.notice.show(this.stage || state === 'lost' ? state : 'blind', () => this.#again());
     this.panel.values(this.worn);
+    this.panel.offer(Boolean(this.status));
     this.panel.figures(this.#figures());
     this.#changed('sound');
   }
