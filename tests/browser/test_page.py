@@ -227,6 +227,7 @@ def test_a_dropped_recording_plays(visit, viewer, tmp_path):
     page = visit(viewer.address)
     page.until("state.state === 'live' && state.found === 52")
     page.drop(tmp_path / 'take.npz')
-    state = page.until("state.mode === 'file' && state.index < 90 && state.influences.jawOpen > 0.3", 30)
+    state = page.until("state.mode === 'file' && state.index < 90"
+                       " && state.influences.jawOpen > 0.3", 30)
     assert state['influences']['jawOpen'] == pytest.approx(state['index'] / 89, abs=1e-6)
     page.until("state.state === 'played' && !Object.values(state.influences).some(Boolean)")
