@@ -81,6 +81,7 @@ def test_a_dropped_sound_animates_and_ends_at_rest(visit, viewer, words):
     page.until("state.state === 'live'")
     page.drop(words)
     page.until("state.mode === 'file' && state.influences.jawOpen > 0.03", 30)
+    assert len(page.uploads) == 1
     page.until("state.state === 'played' && !Object.values(state.influences).some(Boolean)", 30)
     page.page.get_by_role('button', name='Play again').click()
     page.until("state.state === 'playing' && state.influences.jawOpen > 0.03")
@@ -122,7 +123,6 @@ SPELLINGS = {
 def test_ones_own_head_is_matched_by_name(visit, viewer, tmp_path):
     page = visit(viewer.address)
     page.until("state.state === 'live' && state.found === 52")
-    before = len(page.requests)
     for place, (spelling, spell) in enumerate(SPELLINGS.items()):
         lacking = NAMES[-1 - place]
         names = [spell(name) for name in NAMES if name != lacking]
@@ -133,7 +133,7 @@ def test_ones_own_head_is_matched_by_name(visit, viewer, tmp_path):
         state = page.state()
         for name, influence in state['influences'].items():
             assert influence == pytest.approx(state['weights'][name], abs=1e-6)
-    assert all(url.startswith('blob:') for url in page.requests[before:])    # never uploaded
+    assert page.uploads == []
     page.page.get_by_role('button', name='Our head').click()
     page.until("state.found === 52")
 

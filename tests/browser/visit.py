@@ -49,7 +49,8 @@ class Visit:
         self._context = browser.new_context(**{'viewport': {'width': 800, 'height': 600},
                                                **options})
         self.page = self._context.new_page()
-        self._context.on('request', lambda request: self.requests.append(request.url))
+        self.uploads = []
+        self._context.on('request', self._note)
         self.page.on('websocket', lambda socket: self.requests.append(socket.url))
         self.page.on('pageerror', lambda error: self._complain(str(error)))
         self.page.on('console', self._hear)
@@ -96,6 +97,11 @@ class Visit:
     def close(self):
         """Close the page."""
         self._context.close()
+
+    def _note(self, request):
+        self.requests.append(request.url)
+        if request.method != 'GET':
+            self.uploads.append(request.url)
 
     def _hear(self, message):
         if message.type in ('error', 'warning'):
