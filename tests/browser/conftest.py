@@ -1,7 +1,7 @@
 # Copyright 2026 The avatar_bridge authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""One Chromium for all tests, pages that may do nothing improper, and viewers to look at."""
+"""One Chromium for the tests of a file, pages that may do nothing improper, and viewers to look at."""
 
 from pathlib import Path
 import re
@@ -24,16 +24,16 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')
 def playwright():
-    """Return what starts browsers."""
+    """Return what starts browsers; its event loop runs as long as it lives."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         yield playwright
 
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')
 def browser(playwright):
     """Return a headless Chromium that draws with its processor."""
     with chromium(playwright) as browser:

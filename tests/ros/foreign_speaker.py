@@ -59,6 +59,7 @@ def main(kind, file, seconds):
         about.publish(info(rate, 'MP3' if kind == 'mp3' else 'WAVE'))
     while not publisher.get_subscription_count():
         time.sleep(0.02)
+    time.sleep(1)       # the node must have found us, too: best effort repeats nothing
     for start in range(0, len(samples), BLOCK):
         message = make(samples[start:start + BLOCK], rate)
         message.header.stamp = node.get_clock().now().to_msg()
