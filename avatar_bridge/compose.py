@@ -53,6 +53,7 @@ SINKS: Final[dict[str, Adapter]] = {
     'jsonl': Adapter('avatar_bridge.sinks.recorder:JsonLinesRecorder', 'FILE', '.jsonl'),
     'mcap': Adapter('avatar_bridge.sinks.mcap:McapRecorder', 'FILE', '.mcap'),
     'web': Adapter('avatar_bridge.sinks.web:WebSink.from_argument'),
+    'livelink': Adapter('avatar_bridge.sinks.livelink:from_argument'),
     'mp4': Adapter('avatar_bridge.sinks.film:FilmRecorder', 'FILE', '.mp4'),
     'png': Adapter('avatar_bridge.sinks.contact_sheet:ContactSheet', 'FILE', '.png'),
 }

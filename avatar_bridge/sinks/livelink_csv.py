@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from avatar_bridge.errors import SinkError
-from avatar_bridge.frames import Event, FaceFrame, StreamInfo, TimedAudio, TimedFrame, angles
+from avatar_bridge.frames import Event, FaceFrame, StreamInfo, TimedAudio, TimedFrame
+from avatar_bridge.protocols.livelink import ANGLES, turns
 from avatar_bridge.rig import INDEX, NAMES
 from avatar_bridge.sinks.journal import Journal
 
 BASE = 60                       # frames a second that the time code counts
-ANGLES = ('HeadYaw', 'HeadPitch', 'HeadRoll', 'LeftEyeYaw', 'LeftEyePitch', 'LeftEyeRoll',
-          'RightEyeYaw', 'RightEyePitch', 'RightEyeRoll')
 
 # The app's columns have right before left here, unlike its UDP packets and Apple's list.
 _SWAPPED = {'jawLeft': 'jawRight', 'jawRight': 'jawLeft', 'mouthLeft': 'mouthRight',
@@ -28,11 +27,6 @@ COLUMNS = ('Timecode', 'BlendShapeCount', *(name[0].upper() + name[1:] for name 
 _TAKE = np.array([INDEX[name] for name in ORDER])
 _COUNT = len(ORDER) + len(ANGLES)
 _STILL = ',0.0000000000' * len(ANGLES)
-
-# The app's angles are radians, too, but of a world with x mirrored: recordings of it have a left
-# eye that looks out to the left at a negative yaw, and one that looks down at a positive pitch.
-_MIRRORED = np.array((-1, -1, 1, -1, -1, 0, -1, -1, 0), np.float32)
-_FROM = np.array((0, 1, 2, 3, 4, 0, 5, 6, 0))       # of head and eyes; eyes do not roll
 
 
 class LiveLinkCsv:
@@ -56,7 +50,7 @@ class LiveLinkCsv:
             raise SinkError(f'{self._journal.path} is not open')
         pose = frame.frame
         values = ''.join(f',{weight:.10f}' for weight in pose.weights[_TAKE].tolist())
-        row = f'{timecode(pose.index, self._info.fps)},{_COUNT}{values}{turns(pose)}\n'
+        row = f'{timecode(pose.index, self._info.fps)},{_COUNT}{values}{columns(pose)}\n'
         self._journal.append(row.encode())
 
     def hear(self, audio: TimedAudio) -> None:
@@ -70,12 +64,11 @@ class LiveLinkCsv:
         self._journal.close()
 
 
-def turns(pose: FaceFrame) -> str:
+def columns(pose: FaceFrame) -> str:
     """Return the columns of head and eyes."""
     if pose.head is None and pose.eyes is None:
         return _STILL
-    # adding zero turns -0 into 0
-    return ''.join(f',{angle:.10f}' for angle in (angles(pose)[_FROM] * _MIRRORED + 0.0).tolist())
+    return ''.join(f',{angle:.10f}' for angle in turns(pose).tolist())
 
 
 def timecode(index: int, fps: Fraction) -> str:

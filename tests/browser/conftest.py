@@ -1,7 +1,7 @@
 # Copyright 2026 The avatar_bridge authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""One Chromium for the tests of a file, pages that may do nothing improper, and viewers to look at."""
+"""A Chromium for the tests of a file, pages that may do nothing improper, viewers to look at."""
 
 from pathlib import Path
 import re
