@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import parse_qsl
@@ -60,6 +60,15 @@ def address(sink: str, argument: str, default: Peer, *,
     except ValueError as error:
         raise UsageError(f'sink {sink}: {error}') from error
     return Address(peer(sink, place, default), fitting, own)
+
+
+def choice(sink: str, name: str, options: Mapping[str, str], choices: Collection[str]) -> str:
+    """Return option `name`, one of `choices`, whose first one is the default."""
+    value = options.get(name, next(iter(choices)))
+    if value not in choices:
+        raise UsageError(f'sink {sink}: expected {name} out of {", ".join(choices)}, got '
+                         f'{value!r}{nearest(value, choices)}')
+    return value
 
 
 def peer(sink: str, place: str, default: Peer) -> Peer:

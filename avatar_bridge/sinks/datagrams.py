@@ -53,8 +53,10 @@ class DatagramSink:
         """Find the peer; raises `SinkError` where its name is unknown."""
         self._let_go()
         try:
-            family, kind, number, _, place = socket.getaddrinfo(
-                self._peer.host, self._peer.port, type=socket.SOCK_DGRAM)[0]
+            found = socket.getaddrinfo(self._peer.host, self._peer.port, type=socket.SOCK_DGRAM)
+            # engines listen on IPv4 alone, but localhost is often found as ::1 first
+            family, kind, number, _, place = min(
+                found, key=lambda entry: entry[0] is not socket.AF_INET)
             self._socket = socket.socket(family, kind, number)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
             self._place = place     # not connected: nobody there must not cost a datagram
