@@ -54,6 +54,21 @@ def test_every_parameter_comes_once_under_the_prefix_and_the_mouth_is_switched_t
     assert [said[name] for name in ACTIVE] == [[True], [False]]     # nobody moves the eyes
 
 
+@pytest.mark.parametrize(('option', 'switched'), [
+    ('', [False, False]), ('channels=mouth', [False]), ('eyes=native', [False]),
+])
+def test_at_last_vrchat_moves_mouth_and_eyes_itself_again(option, switched):
+    with Listener() as listener:
+        sink = from_argument(f'127.0.0.1:{listener.port}?{option}')
+        sink.open(INFO)
+        sink.send(TimedFrame(FaceFrame(0, np.zeros(52, np.float32)), 0, 0))
+        sink.close()
+        *_, last = listener.heard()
+    said = read([last.data])
+    assert [params for _, params in said] == [[truth] for truth in switched]
+    assert {address for address, _ in said} <= set(ACTIVE)
+
+
 @pytest.mark.parametrize(('prefix', 'address'), [
     ('v2', 'v2/JawOpen'), ('/My/v2/', 'My/v2/JawOpen'), ('', 'JawOpen'),
 ])

@@ -18,7 +18,8 @@ from avatar_bridge.protocols.osc import bundles, message
 from avatar_bridge.rig import INDEX
 
 PARAMETERS: Final = '/avatar/parameters'
-LIPS_ACTIVE: Final = message(f'{PARAMETERS}/LipTrackingActive', True)
+LIPS: Final = f'{PARAMETERS}/LipTrackingActive'
+EYES: Final = f'{PARAMETERS}/EyeTrackingActive'
 
 _LIDS = [INDEX['eyeBlinkLeft'], INDEX['eyeBlinkRight']]
 
@@ -46,6 +47,11 @@ class VrChat:
             *(said for other in self._others for said in other(pose)),
             *(said for name, value in self._shapes(pose.weights).items()
               for said in self._say(name, float(value)))])
+
+    def end(self) -> list[bytes]:
+        """Return bundles that give mouth and eyes back to VRChat, if we took them."""
+        ends = {lips_active: LIPS, eyes_active: EYES}
+        return bundles(message(ends[other], False) for other in self._others if other in ends)
 
 
 def under(prefix: str) -> Callable[[str, float], list[bytes]]:
@@ -96,12 +102,12 @@ class Avatar:
 
 def lips_active(pose: FaceFrame) -> list[bytes]:    # noqa: ARG001 - lips always are
     """Switch the avatar's mouth from visemes to tracking."""
-    return [LIPS_ACTIVE]
+    return [message(LIPS, True)]
 
 
 def eyes_active(pose: FaceFrame) -> list[bytes]:
     """Switch the avatar's eyes to tracking where the frame moves them."""
-    return [message(f'{PARAMETERS}/EyeTrackingActive', pose.eyes is not None)]
+    return [message(EYES, pose.eyes is not None)]
 
 
 def own_eyes(pose: FaceFrame) -> list[bytes]:

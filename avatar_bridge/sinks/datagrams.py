@@ -21,7 +21,11 @@ REST_FRAMES: Final = 3          # neutral ones that are sent last: a datagram ma
 
 
 class Dialect(Protocol):
-    """How a protocol says a frame."""
+    """
+    How a protocol says a frame.
+
+    One that has `end() -> Sequence[bytes]` is asked for its last words after the face is at rest.
+    """
 
     def begin(self, info: StreamInfo) -> None:
         """Begin a stream."""
@@ -72,7 +76,7 @@ class DatagramSink:
             raise SinkError(f'{self._peer} is not open')
         if self._fitting.is_due(frame.frame.index, self._info.fps):
             self._last = frame._replace(frame=self._fitting.pose(frame.frame))
-            self._transmit(self._last)
+            self._transmit(self._dialect.encode(self._last))
 
     def hear(self, audio: TimedAudio) -> None:
         """Ignore sound."""
@@ -84,13 +88,14 @@ class DatagramSink:
         """Put the face to rest and let go."""
         if self._socket is not None and self._last is not None:
             for number in range(1, REST_FRAMES + 1):
-                self._transmit(rested(self._last, number))
+                self._transmit(self._dialect.encode(rested(self._last, number)))
+            self._transmit(getattr(self._dialect, 'end', tuple)())
         self._let_go()
 
-    def _transmit(self, frame: TimedFrame) -> None:
+    def _transmit(self, datagrams: Sequence[bytes]) -> None:
         assert self._socket is not None
         try:
-            for datagram in self._dialect.encode(frame):
+            for datagram in datagrams:
                 self._socket.sendto(datagram, self._place)
         except OSError as error:
             raise SinkError(f'cannot send to {self._peer}: {error.strerror or error}') from error
