@@ -4,8 +4,8 @@
 """
 VRM expressions of our weights: five vowels, blinks, looks, and emotions.
 
-There is no standard for this. Vowels add up on a VRM model and tear its mesh beyond 1, so
-together they stay below.
+There is no standard for this. A vowel of 1 is a mouth that says it clearly, which takes less than
+all of a shape. Vowels add up on a model and tear its mesh beyond 1, so together they stay below.
 """
 
 from __future__ import annotations
@@ -23,20 +23,24 @@ VRM0_NAMES: Final = {
     'surprised': 'Surprised',       # not a preset there, but many models have it
 }
 
+#: What a clear vowel takes: jaw of aa, spread lips of ih, pucker of ou, funnel of oh.
+CLEAR_JAW, CLEAR_SPREAD, CLEAR_PUCKER, CLEAR_FUNNEL = 0.6, 0.45, 0.8, 0.6
+
 
 def vowels(pose: Pose) -> Shapes:
     """Return how much of each vowel the mouth says; together at most 1."""
-    opened = clamped(pose['jawOpen'] - 0.6 * pose['mouthClose'])
-    pucker = pose['mouthPucker']
-    rounded = max(pucker, pose['mouthFunnel'])
-    spread = clamped(0.7 * both(pose, 'mouthStretch') + 0.5 * both(pose, 'mouthSmile')
-                     + 0.3 * both(pose, 'mouthDimple'))
+    opened = clamped((pose['jawOpen'] - 0.6 * pose['mouthClose']) / CLEAR_JAW)
+    pucker = clamped(pose['mouthPucker'] / CLEAR_PUCKER)
+    funnel = clamped(pose['mouthFunnel'] / CLEAR_FUNNEL)
+    rounded = max(pucker, funnel)
+    spread = clamped((0.7 * both(pose, 'mouthStretch') + 0.5 * both(pose, 'mouthSmile')
+                      + 0.3 * both(pose, 'mouthDimple')) / CLEAR_SPREAD)
     shapes = {
         'aa': opened * (1 - rounded) * (1 - 0.6 * spread),
         'ih': 0.8 * spread * (1 - opened),
         'ou': pucker * (1 - 0.5 * opened),
         'ee': spread * (0.4 + 0.6 * opened),
-        'oh': min(1.0, 1.4 * opened * rounded + 0.3 * pose['mouthFunnel']),
+        'oh': min(1.0, 1.4 * opened * rounded + 0.3 * funnel),
     }
     excess = max(1.0, sum(shapes.values()))
     return {name: value / excess for name, value in shapes.items()}
