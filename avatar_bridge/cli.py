@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import argparse
-from collections import deque
 from collections.abc import Callable, Sequence
 import logging
-import math
 import os
 from pathlib import Path
 import signal
@@ -20,10 +18,12 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from avatar_bridge import __version__
 from avatar_bridge.bundle import load_bundle
 from avatar_bridge.clock import MonotonicClock
-from avatar_bridge.compose import compose, open_bag, sink_for
+from avatar_bridge.compose import DEFAULT_SINKS, compose, open_bag, open_sink, sink_for
 from avatar_bridge.config import OPTIONS, Option, SessionConfig, nearest, read_toml
+from avatar_bridge.display import ProgressBar, StatusLine, delivery, status, watch
 from avatar_bridge.errors import AvatarBridgeError, SinkError, UsageError
-from avatar_bridge.session import Session, Stats
+from avatar_bridge.play import Playback
+from avatar_bridge.session import Pace, Session, SessionSettings
 from avatar_bridge.sinks.web_address import DEFAULT_PORT, for_viewer, is_web
 
 if TYPE_CHECKING:
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 
 #: Options that make no sense where audio comes from a named file and goes into another.
 LIVE_ONLY: Final = ('source', 'input_rate', 'pace', 'sink')
+#: Options of whoever plays frames that are made already.
+PLAYERS: Final = ('sink', 'pace', 'avatar', 'quiet', 'verbose')
+OUTPUT: Final = ('.csv (Live Link), .npz, .jsonl, .mcap; .glb, .usda, .anim and .track.json are '
+                 'animations, .a2f.csv a table; .mp4 is a film of the face with its sound, .png '
+                 'a sheet of portraits')
 EPILOG: Final = 'Options may stand in a TOML file too (--config), under the same names.'
 
 
@@ -111,10 +116,14 @@ def parser() -> Parser:
     bag.add_argument('input', metavar='BAG', type=Path, help='rosbag2 folder or file')
     bag.add_argument('--topic', default='', help='the audio topic (default: the only one)')
     for made in (file, bag):
-        made.add_argument('-o', '--output', metavar='OUT', required=True, type=Path,
-                          help='.csv (Live Link), .npz, .jsonl, .mcap; .mp4 is a film of the face '
-                          'with its sound, .png a sheet of portraits')
+        made.add_argument('-o', '--output', metavar='OUT', required=True, type=Path, help=OUTPUT)
         add_options(made, offline)
+    recording = verb('play', play, 'a recording of frames to sinks, in real time or to a file')
+    recording.add_argument('input', metavar='REC', type=Path, help='.csv (Live Link Face), .npz, '
+                           '.jsonl, .mcap or a rosbag2 with frames')
+    recording.add_argument('-o', '--output', metavar='OUT', type=Path,
+                           help=f'a file instead of sinks, as fast as possible: {OUTPUT}')
+    add_options(recording, [OPTIONS[name] for name in PLAYERS])
     verb('devices', devices, 'list audio inputs')
     about = verb('inspect', inspect, 'what a bundle is')
     about.add_argument('bundle', nargs='?', default='live', metavar='BUNDLE')
@@ -227,7 +236,7 @@ def complain(stage: Stage, error: AvatarBridgeError) -> None:
 
 def display_of(config: SessionConfig) -> StatusLine | None:
     """Return what shows how a live session goes."""
-    return None if config.quiet else StatusLine()
+    return None if config.quiet else StatusLine(status)
 
 
 def animate(arguments: argparse.Namespace) -> int:
@@ -248,6 +257,27 @@ def replay(arguments: argparse.Namespace) -> int:
     source = open_bag(arguments.input, arguments.topic)
     watch(compose(config, source=source),
           None if config.quiet else ProgressBar(arguments.output.name))
+    return 0
+
+
+def play(arguments: argparse.Namespace) -> int:
+    """Hand a recording to sinks."""
+    from avatar_bridge.sources.recorded import read_file
+
+    fixed = {'pace': 'max', 'sink': [sink_for(arguments.output)]} if arguments.output else {}
+    config = configured(arguments, **fixed)
+    pace, clock = Pace(config.pace), MonotonicClock()
+    sinks = {name: open_sink(name) for name in config.sinks or DEFAULT_SINKS}
+    for sink in sinks.values():
+        if pace is Pace.REAL and (follow := getattr(sink, 'follow', None)):
+            follow(clock)
+    playback = Playback(read_file(arguments.input), list(sinks.values()), clock=clock,
+                        settings=SessionSettings(pace=pace, avatar=config.avatar))
+    display = (StatusLine(delivery) if pace is Pace.REAL else ProgressBar(arguments.input.name))
+    for sink in sinks.values():
+        if server := getattr(sink, 'server', None):
+            print(f'the face is at {server.address}', file=sys.stderr)
+    watch(playback, None if config.quiet else display)
     return 0
 
 
@@ -285,89 +315,3 @@ def doctor(arguments: argparse.Namespace) -> int:
     from avatar_bridge.doctor import report
 
     return report(arguments.bundle)
-
-
-class StatusLine:
-    """One line on standard error that is written over, or one every five seconds in a log."""
-
-    def __init__(self) -> None:
-        """Begin."""
-        self._terminal = sys.stderr.isatty()
-        self._calls = 0
-        self._clock = MonotonicClock()
-        self._seen: deque[tuple[int, int]] = deque(maxlen=5)    # (ns, frames), two seconds
-
-    def show(self, session: Session) -> None:
-        """Show where the session stands; called twice a second."""
-        self._calls += 1
-        stats = session.stats
-        self._seen.append((self._clock.now(), stats.frames))
-        line = f'{self._rate():4.1f} fps  {status(stats)}'
-        if self._terminal:
-            print(f'\r\x1b[K{line}', end='', file=sys.stderr, flush=True)
-        elif self._calls % 10 == 0:
-            print(line, file=sys.stderr, flush=True)
-
-    def close(self, session: Session) -> None:
-        """Show the last figures."""
-        print(('\r\x1b[K' if self._terminal else '') + status(session.stats), file=sys.stderr)
-
-    def _rate(self) -> float:
-        (began, first), (now, last) = self._seen[0], self._seen[-1]
-        return 1e9 * (last - first) / (now - began) if now > began else 0.0
-
-
-def status(stats: Stats) -> str:
-    """Return the figures of a session in one line."""
-    lost = sum(stats.dropped.values())
-    return (f'{stats.frames} frames  {stats.late} late  {lost} dropped  '
-            f'latency +{stats.latency_p50:.1f} ms p50 +{stats.latency_p99:.1f} ms p99  '
-            f'rtf {stats.rtf:.2f}  {stats.level[0]:.0f} dBFS'
-            + ('  muted' if stats.muted else '')
-            + ''.join(f'  {name}: {text}' for name, text in stats.errors.items()))
-
-
-class ProgressBar:
-    """A bar on standard error once it takes longer than a second."""
-
-    def __init__(self, name: str) -> None:
-        """Label it `name`."""
-        from tqdm import tqdm
-
-        self._bar = tqdm(desc=name, unit=' frames', delay=1.0, leave=False)
-
-    def show(self, session: Session) -> None:
-        """Show how many frames there are."""
-        if self._bar.total is None and session.seconds:
-            self._bar.total = math.ceil(session.seconds * session.info.fps)
-        self._bar.update(session.stats.frames - self._bar.n)
-
-    def close(self, session: Session) -> None:
-        """Say what was made."""
-        self._bar.close()
-        seconds = session.stats.frames / session.info.fps
-        print(f'{session.stats.frames} frames, {float(seconds):.2f} s', file=sys.stderr)
-
-
-def watch(session: Session, display: StatusLine | ProgressBar | None) -> bool:
-    """Run a session and show how it goes; Ctrl-C ends it (True), a second one at once."""
-    started = interrupted = False
-    try:
-        session.start()
-        started = True
-        while not session.wait(0.5):
-            if display:
-                display.show(session)
-    except KeyboardInterrupt:
-        interrupted = True
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda number, _: os._exit(128 + number))
-        session.stop()
-        # Not close() at once: a signal just before its untimed wait would be noticed after it.
-        while started and not session.wait(0.5):
-            pass
-    session.close()
-    if display:
-        display.close(session)
-    session.check()
-    return interrupted

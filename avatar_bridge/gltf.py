@@ -28,8 +28,8 @@ _TYPES: Final = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16,
 _WIDTHS: Final = {'SCALAR': 1, 'VEC2': 2, 'VEC3': 3, 'VEC4': 4, 'MAT4': 16}
 _SHAPES: Final = {name.lower(): index for name, index in rig.INDEX.items()}
 _TRIANGLES: Final = 4
-_JSON: Final = b'JSON'
-_BINARY: Final = b'BIN\0'
+JSON: Final = b'JSON'
+BINARY: Final = b'BIN\0'
 _MOST: Final = 4_000_000
 _KNOWN: Final = {'KHR_mesh_quantization', 'KHR_texture_transform', 'KHR_materials_specular',
                  'KHR_materials_clearcoat', 'KHR_materials_ior', 'KHR_materials_sheen',
@@ -85,9 +85,9 @@ class _Reader:
     """The nodes, meshes and accessors of one file."""
 
     def __init__(self, path: Path) -> None:
-        chunks = dict(_chunks(path.read_bytes()))
-        self._file: dict[str, Any] = json.loads(chunks[_JSON])
-        self._bytes = chunks.get(_BINARY, b'')
+        found = dict(chunks(path.read_bytes()))
+        self._file: dict[str, Any] = json.loads(found[JSON])
+        self._bytes = found.get(BINARY, b'')
         unknown = set(self._file.get('extensionsRequired', ())) - _KNOWN
         if unknown:
             raise ValueError(f'it requires {", ".join(sorted(unknown))}')
@@ -208,7 +208,7 @@ class _Reader:
         return self._bytes[start:start + length]
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield the chunks of a .glb file, each with its kind."""
     if data[:4] != b'glTF' or struct.unpack_from('<I', data, 4)[0] != 2:
         raise ValueError('it does not begin with glTF 2')

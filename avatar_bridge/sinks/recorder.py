@@ -10,10 +10,8 @@ out: the same frames make the same bytes.
 
 from __future__ import annotations
 
-import errno
 import io
 import json
-import os
 from pathlib import Path
 from typing import Any
 import zipfile
@@ -22,8 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_bridge.errors import SinkError
-from avatar_bridge.frames import Event, StreamInfo, TimedAudio, TimedFrame, angles
-from avatar_bridge.sinks.journal import Journal, unwritable
+from avatar_bridge.formats.motion import Motion
+from avatar_bridge.frames import Event, StreamInfo, TimedAudio, TimedFrame
+from avatar_bridge.sinks.journal import Journal
+from avatar_bridge.sinks.take import TakeRecorder
 
 FORMAT_VERSION = 1
 
@@ -77,7 +77,7 @@ class JsonLinesRecorder:
         self._journal.append(json.dumps(values, separators=(',', ':')).encode() + b'\n')
 
 
-class NpzRecorder:
+class NpzRecorder(TakeRecorder):
     """
     Collect frames and write one npz file when closed.
 
@@ -88,69 +88,21 @@ class NpzRecorder:
 
     def __init__(self, path: Path | str) -> None:
         """Write to `path` when closed."""
-        self._path = Path(path)
-        self._part = self._path.with_name(self._path.name + '.part')
-        self._info: StreamInfo | None = None
-        self._index: list[int] = []
-        self._flags = bytearray()
-        self._weights = bytearray()
-        self._angles = bytearray()
-        self._turned = False            # some frame had angles
-        self._unwritten = False
+        super().__init__(path, lambda motion: archive(arrays_of(motion)))
 
-    def open(self, info: StreamInfo) -> None:
-        """See that the place can be written to; what was collected before is kept."""
-        self._info = info
-        self._unwritten = True
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            if self._path.is_dir():
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            self._part.touch()
-        except OSError as error:
-            raise unwritable(self._path, error) from error
 
-    def send(self, frame: TimedFrame) -> None:
-        """Keep one frame (245 bytes; 53 MB an hour at 60 fps)."""
-        if self._info is None:
-            raise SinkError(f'{self._path} is not open')
-        self._index.append(frame.frame.index)
-        self._flags.append(int(frame.frame.flags))
-        self._weights += frame.frame.weights.astype('<f4').tobytes()
-        self._angles += angles(frame.frame).astype('<f4').tobytes()
-        self._turned |= frame.frame.head is not None or frame.frame.eyes is not None
-        self._unwritten = True
-
-    def hear(self, audio: TimedAudio) -> None:
-        """Ignore sound."""
-
-    def notify(self, event: Event) -> None:
-        """Ignore events."""
-
-    def close(self) -> None:
-        """Write the file, whole or not at all."""
-        if self._info is None or not self._unwritten:
-            return
-        try:
-            self._part.write_bytes(archive(self._arrays(self._info)))
-            self._part.replace(self._path)
-        except OSError as error:
-            raise unwritable(self._path, error) from error
-        self._unwritten = False
-
-    def _arrays(self, info: StreamInfo) -> dict[str, NDArray[Any]]:
-        index = np.array(self._index, np.int64)
-        ratio = (info.fps.numerator, info.fps.denominator)
-        turns = np.frombuffer(bytes(self._angles), '<f4').reshape(-1, 7)
-        turned = {'head': turns[:, :3], 'eyes': turns[:, 3:]} if self._turned else {}
-        return {
-            'weights': np.frombuffer(bytes(self._weights), '<f4').reshape(-1, len(info.names)),
-            'index': index, 't': index * ratio[1] / ratio[0],
-            'flags': np.frombuffer(bytes(self._flags), np.uint8), 'names': np.array(info.names),
-            'fps': np.array(ratio), 'latency': np.array(float(info.latency)),
-            'avatar': np.array(info.avatar), 'bundle': np.array(info.bundle),
-            'version': np.array(FORMAT_VERSION), **turned,
-        }
+def arrays_of(motion: Motion) -> dict[str, NDArray[Any]]:
+    """Return what an npz says about a take."""
+    info = motion.info
+    turned = {name: turns for name, turns in (('head', motion.head), ('eyes', motion.eyes))
+              if turns is not None}
+    return {
+        'weights': motion.weights, 'index': motion.index, 't': motion.times,
+        'flags': np.frombuffer(motion.flags, np.uint8), 'names': np.array(info.names),
+        'fps': np.array((info.fps.numerator, info.fps.denominator)),
+        'latency': np.array(float(info.latency)), 'avatar': np.array(info.avatar),
+        'bundle': np.array(info.bundle), 'version': np.array(FORMAT_VERSION), **turned,
+    }
 
 
 def archive(arrays: dict[str, NDArray[Any]]) -> bytes:

@@ -1,7 +1,7 @@
 # Copyright 2026 The avatar_bridge authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Frames that were recorded: Live Link Face CSV, npz and JSON lines, from a file's bytes."""
+"""Frames that were recorded: Live Link Face CSV, npz, JSON lines, and the messages of a bag."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from fractions import Fraction
 import io
 import json
 import math
+from pathlib import Path
 from typing import Any, Final
 import zipfile
 import zlib
@@ -28,11 +29,25 @@ FASTEST: Final = 1000                   # frames per second that make sense
 BROKEN: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError,
                  MemoryError, OSError, EOFError, csv.Error, zipfile.BadZipFile, zlib.error)
 STILL: Final = (0.0,) * 7               # head and eyes
+BAGS: Final = ('.mcap', '.db3', '.bag')
+FRAME: Final = 'avatar_bridge_msgs/msg/BlendshapeFrame'
+LAYOUT: Final = 'avatar_bridge_msgs/msg/BlendshapeLayout'
+LONGEST_GAP: Final = 600                # frames that a recorder may have missed in one go
 
 #: Live Link's columns of head and eyes, and the signs that make them ours: its x is mirrored.
 ANGLES: Final = ('headyaw', 'headpitch', 'headroll', 'lefteyeyaw', 'lefteyepitch', 'righteyeyaw',
                  'righteyepitch')
 MIRRORED: Final = np.array((-1, -1, 1, -1, -1, -1, -1), np.float32)
+
+
+def read_file(path: Path) -> Take:
+    """Return the frames of a recording on the disk, bags included; raises `AudioError`."""
+    if path.is_dir() or path.suffix.lower() in BAGS:
+        return checked(str(path), read_bag(path))
+    try:
+        return read_recording(path.name, path.read_bytes())
+    except OSError as error:
+        raise AudioError(f'cannot read {path}: {error.strerror or error}') from error
 
 
 def read_recording(name: str, content: bytes) -> Take:
@@ -47,6 +62,11 @@ def read_recording(name: str, content: bytes) -> Take:
     except BROKEN as error:
         raise AudioError(f'{name}: expected {suffix} as avatar_bridge or Live Link Face write it, '
                          f'found something else ({" ".join(str(error).split())[:80]})') from error
+    return checked(name, take)
+
+
+def checked(name: str, take: Take) -> Take:
+    """Return a take that can be shown; raises `AudioError`."""
     if not len(take.weights):
         raise AudioError(f'{name} holds no frames')
     if not 1 <= take.fps <= FASTEST:
@@ -66,6 +86,8 @@ def read_csv(content: bytes) -> Take:
     times: list[str] = []
     values: list[list[float]] = []
     for row in rows:
+        if not row:
+            continue                    # some apps leave lines empty
         if len(row) != len(header):
             break                       # a recording that was cut short ends in half a row
         times.append(row[clock])
@@ -104,6 +126,37 @@ def read_npz(content: bytes) -> Take:
         fps = float(Fraction(*map(int, ratio))) if len(ratio) == 2 else float(ratio[0])
         turns = np.hstack([arrays['head'], arrays['eyes']]) if 'head' in arrays else None
         return taken(reordered(arrays['weights'], arrays['names'].tolist()), fps, turns)
+
+
+def read_bag(path: Path) -> Take:
+    """
+    Read the frames that we, or our node, recorded as ROS messages; raises `AudioError`.
+
+    A frame that the recorder missed is the one before it once more, so that the time is right.
+    """
+    from avatar_bridge.sources.recording import read_parts
+
+    parts = read_parts(path)
+    topics = {topic: kind for part in parts for topic, kind in part.topics.items()}
+    found = sorted(topic for topic, kind in topics.items() if kind == FRAME)
+    if len(found) != 1:
+        raise AudioError(f'{path}: expected one topic of {FRAME}, found '
+                         f'{", ".join(found) or "none"}')
+    layouts = [topic for topic, kind in topics.items() if kind == LAYOUT]
+    fps, names, frames = Fraction(60), tuple(rig.NAMES), []
+    for message in (item for part in parts for item in part.messages((*found, *layouts))):
+        if message.topic == found[0]:
+            frames.append(message.content)
+        else:
+            about = message.content
+            fps, names = Fraction(about.fps_numerator, about.fps_denominator), tuple(about.names)
+    if not frames:
+        return taken(np.zeros((0, len(rig.NAMES)), np.float32), float(fps))
+    missed = np.diff([frame.index for frame in frames], append=frames[-1].index + 1)
+    counts = np.where((missed > 0) & (missed <= LONGEST_GAP), missed, 1)
+    weights = reordered(np.stack([frame.weights for frame in frames]), names)
+    turns = np.array([[*frame.head, *frame.eyes] for frame in frames])
+    return taken(np.repeat(weights, counts, 0), float(fps), np.repeat(turns, counts, 0))
 
 
 READERS: Final[dict[str, Callable[[bytes], Take]]] = {
