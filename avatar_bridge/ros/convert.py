@@ -6,14 +6,21 @@
 from __future__ import annotations
 
 from array import array
+from importlib import import_module
+from typing import Any
 
 from avatar_bridge_msgs.msg import AudioChunk, AudioLevel, BlendshapeFrame, BlendshapeLayout
 from builtin_interfaces.msg import Time
 import numpy as np
 
-from avatar_bridge.frames import StreamInfo, TimedAudio, TimedFrame, angles
+from avatar_bridge.errors import MissingPackageError
+from avatar_bridge.frames import StreamInfo, TimedAudio, TimedFrame, Weights, angles
+from avatar_bridge.mappings.facs import COUNT, DRIVEN
 
 SECOND = 1_000_000_000
+
+#: Action units that no shape of ours moves are not zero but unknown.
+CONFIDENCE = np.isin(np.arange(COUNT), DRIVEN).astype(np.float32)
 
 
 def to_time(nanoseconds: int) -> Time:
@@ -25,6 +32,16 @@ def to_time(nanoseconds: int) -> Time:
 def from_time(stamp: Time) -> int:
     """Return nanoseconds."""
     return int(stamp.sec) * SECOND + int(stamp.nanosec)
+
+
+def message_class(package: str, name: str) -> Any:
+    """Return a class out of a package that may be missing; raises `MissingPackageError`."""
+    try:
+        return getattr(import_module(f'{package}.msg'), name)
+    except (ImportError, AttributeError):
+        raise MissingPackageError(
+            f'{name}: expected the package {package}, which is not installed here; '
+            f'sudo apt install ros-$ROS_DISTRO-{package.replace("_", "-")}') from None
 
 
 def frame_message(timed: TimedFrame, avatar: str) -> BlendshapeFrame:
@@ -49,6 +66,16 @@ def layout_message(info: StreamInfo, *, turns: bool = False) -> BlendshapeLayout
         fps_denominator=info.fps.denominator, latency=float(info.latency), bundle=info.bundle,
         sample_rate=info.sample_rate, has_head=turns, has_eyes=turns,
     )
+
+
+def action_units_message(units: Weights, stamp: Time, avatar: str) -> Any:
+    """Return an hri_msgs/FacialActionUnits of (99,) intensities; raises as `message_class`."""
+    message = message_class('hri_msgs', 'FacialActionUnits')()
+    message.header.stamp = stamp
+    message.header.frame_id = avatar
+    message.intensity = units
+    message.confidence = CONFIDENCE
+    return message
 
 
 def chunk_message(audio: TimedAudio, avatar: str) -> AudioChunk:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import wraps
 import logging
+from pathlib import Path
 import signal
 import sys
 from typing import Any, Final
@@ -38,10 +39,12 @@ from avatar_bridge.compose import compose, idle_amount
 from avatar_bridge.config import Option
 from avatar_bridge.errors import AvatarBridgeError, UsageError
 from avatar_bridge.frames import AudioBlock, EndOfSpeech, Event
+from avatar_bridge.ports import FrameSink
 from avatar_bridge.ros.clock import RosClock
 from avatar_bridge.ros.convert import level_message
 from avatar_bridge.ros.diagnostics import counters_of, status
 from avatar_bridge.ros.hearing import Hearing
+from avatar_bridge.ros.joints import JointSink, load_joints
 from avatar_bridge.ros.parameters import FIXED, Parameters
 from avatar_bridge.ros.sink import RosSink
 from avatar_bridge.session import Session
@@ -85,6 +88,7 @@ class AvatarNode(LifecycleNode):
         self._feed: FeedSource | None = None
         self._time: RosClock | None = None
         self._sink: RosSink | None = None
+        self._joints: JointSink | None = None
         self._before: dict[str, Any] = {}
         self._clipped = 0
         self.parameters = Parameters(self, refuse=self._refuse, changed=self._changed)
@@ -104,9 +108,10 @@ class AvatarNode(LifecycleNode):
         engine = Engine(load_bundle(config.bundle), config.engine)
         engine.push(np.zeros(engine.sample_rate // 2, np.float32))
         engine.reset()
-        self._engine = engine
         # as fast as possible means that a subscriber may be far behind, and loses nothing
         depth = max(self.parameters['depth'], BACKLOG if config.pace == 'max' else 0)
+        self._joints = self._joint_sink(depth)
+        self._engine = engine
         self._sink = RosSink(self, self._to_ros, depth=depth)
         return super().on_configure(state)
 
@@ -125,7 +130,10 @@ class AvatarNode(LifecycleNode):
         try:
             if config.source == 'topic':
                 self._feed = FeedSource(capacity=BURST)
-            self._session = compose(config, source=self._feed, sinks={'ros': self._sink},
+            outlets: dict[str, FrameSink] = {'ros': self._sink}
+            if self._joints is not None:
+                outlets['joints'] = self._joints
+            self._session = compose(config, source=self._feed, sinks=outlets,
                                     engine=self._engine, clock=self._time)
             self._session.start()
             self._session.mute(self.parameters['muted'])
@@ -167,6 +175,14 @@ class AvatarNode(LifecycleNode):
         self._stop()
         super().destroy_node()
 
+    def _joint_sink(self, depth: int) -> JointSink | None:
+        """Return what moves the robot that the parameter `joints` describes."""
+        if not self.parameters['joints']:
+            return None
+        joints = load_joints(Path(self.parameters['joints']).expanduser())
+        return JointSink(self, self._to_ros, joints, kind=self.parameters['joint_messages'],
+                         depth=depth)
+
     def _listen(self, sample_rate: int) -> Hearing:
         return Hearing(self, self._take, audio_type=self.parameters['audio_type'],
                        depth=self.parameters['audio_depth'],
@@ -195,9 +211,10 @@ class AvatarNode(LifecycleNode):
         self._hearing = self._session = self._feed = self._time = None
 
     def _free(self) -> None:
-        if self._sink is not None:
-            self._sink.destroy()
-        self._engine = self._sink = None
+        for sink in (self._sink, self._joints):
+            if sink is not None:
+                sink.destroy()
+        self._engine = self._sink = self._joints = None
 
     def _to_ros(self, nanoseconds: int) -> int:
         return nanoseconds if self._time is None else self._time.to_ros(nanoseconds)

@@ -52,10 +52,14 @@ OWN: Final = (
            highest=10000),
     Option('depth', '', 'integer', 5, 'frames kept for a slow subscriber', lowest=1,
            highest=1000),
+    Option('joints', '', 'text', '', 'YAML file with the joints of a robot that follow the face; '
+           'empty: none'),
+    Option('joint_messages', '', 'text', 'state', 'what the joints are commanded by: JointState, '
+           'JointTrajectory or Float64MultiArray', choices=('state', 'trajectory', 'commands')),
 )
 
 #: Used by configure, beside the engine's options.
-FIXED: Final = ('bundle', 'depth', 'pace')
+FIXED: Final = ('bundle', 'depth', 'pace', 'joints', 'joint_messages')
 
 TYPES: Final = {
     'text': ParameterType.PARAMETER_STRING,

@@ -6,19 +6,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from fractions import Fraction
 from typing import Any
 
 from avatar_bridge_msgs.msg import AudioChunk, BlendshapeFrame, BlendshapeLayout
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, Float32
 
-from avatar_bridge.errors import SinkError
+from avatar_bridge.errors import MissingPackageError, SinkError
 from avatar_bridge.frames import Event, Flags, StreamInfo, TimedAudio, TimedFrame
-from avatar_bridge.ros.convert import chunk_message, frame_message, layout_message
+from avatar_bridge.mappings.facs import ActionUnits
+from avatar_bridge.rig import INDEX
+from avatar_bridge.ros.convert import (
+    action_units_message,
+    chunk_message,
+    frame_message,
+    layout_message,
+    message_class,
+)
 
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
                      durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+JAW = INDEX['jawOpen']
 
 
 class RosSink:
@@ -30,11 +42,17 @@ class RosSink:
         self._node = node
         self._to_ros = to_ros
         frames = QoSProfile(depth=depth, reliability=ReliabilityPolicy.RELIABLE)
-        create = node.create_lifecycle_publisher
-        self._frames = create(BlendshapeFrame, '~/blendshapes', frames)
-        self._layout = create(BlendshapeLayout, '~/layout', LATCHED)
-        self._speaking = create(Bool, '~/is_speaking', LATCHED)
-        self._audio = create(AudioChunk, '~/audio_delayed', qos_profile_sensor_data)
+        self._publishers: list[Any] = []
+        self._frames = self._create(BlendshapeFrame, '~/blendshapes', frames)
+        self._layout = self._create(BlendshapeLayout, '~/layout', LATCHED)
+        self._speaking = self._create(Bool, '~/is_speaking', LATCHED)
+        self._audio = self._create(AudioChunk, '~/audio_delayed', qos_profile_sensor_data)
+        self._jaw = self._create(Float32, '~/jaw', frames)
+        self._facs: Any = None
+        with suppress(MissingPackageError):
+            units = message_class('hri_msgs', 'FacialActionUnits')
+            self._facs = self._create(units, '~/facs', frames)
+        self._units = ActionUnits(Fraction(60))
         self._info: StreamInfo | None = None
         self._turns = False             # what the newest layout says of head and eyes
         self._spoken: bool | None = None
@@ -42,6 +60,7 @@ class RosSink:
     def open(self, info: StreamInfo) -> None:
         """Publish the layout; who subscribes later gets it too."""
         self._info = info
+        self._units = ActionUnits(info.fps)
         self._spoken = None
         self._describe(turns=False)
         self._say(False)
@@ -52,12 +71,18 @@ class RosSink:
             self._describe(turns=turns)
         stamped = frame._replace(capture_ns=self._to_ros(frame.capture_ns),
                                  present_ns=self._to_ros(frame.present_ns))
-        self._publish(self._frames, frame_message(stamped, self._avatar))
+        message = frame_message(stamped, self._avatar)
+        self._publish(self._frames, message)
+        if _is_heard(self._jaw):
+            self._publish(self._jaw, Float32(data=float(frame.frame.weights[JAW])))
+        if _is_heard(self._facs):
+            self._publish(self._facs, action_units_message(
+                self._units.push(frame.frame), message.header.stamp, self._avatar))
         self._say(bool(frame.frame.flags & Flags.SPEECH))
 
     def hear(self, audio: TimedAudio) -> None:
         """Publish the sound of the frames if anybody listens."""
-        if self._audio.get_subscription_count():
+        if _is_heard(self._audio):
             heard = audio._replace(present_ns=self._to_ros(audio.present_ns))
             self._publish(self._audio, chunk_message(heard, self._avatar))
 
@@ -76,8 +101,13 @@ class RosSink:
 
     def destroy(self) -> None:
         """Take the topics away."""
-        for publisher in (self._frames, self._layout, self._speaking, self._audio):
+        for publisher in self._publishers:
             self._node.destroy_lifecycle_publisher(publisher)
+
+    def _create(self, message: Any, topic: str, qos: QoSProfile) -> Any:
+        publisher = self._node.create_lifecycle_publisher(message, topic, qos)
+        self._publishers.append(publisher)
+        return publisher
 
     @property
     def _avatar(self) -> str:
@@ -100,3 +130,8 @@ class RosSink:
             publisher.publish(message)
         except Exception as error:      # rclpy has no common type for a context that went down
             raise SinkError(f'ROS topic: publishing failed: {error}') from error
+
+
+def _is_heard(publisher: Any) -> bool:
+    """Return whether anybody subscribes to a topic that may not be there."""
+    return publisher is not None and publisher.get_subscription_count() > 0
