@@ -46,7 +46,6 @@ HOMES = {
     'av': {'sinks.film'},
     'tomli': {'config'},
     'yaml': {'ros.joints'},
-    'yaml': {'ros.joints'},
     'time': {'clock'},
 }
 ROS = {'rclpy', 'avatar_bridge_msgs', 'audio_common_msgs', 'std_msgs', 'std_srvs',
