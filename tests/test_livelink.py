@@ -170,4 +170,4 @@ def test_an_engine_in_another_process_gets_every_frame_of_the_speech_in_time(tmp
     assert said == pytest.approx(np.array([line['weights'] for line in written]), abs=1e-6)
     assert said[:, INDEX['jawOpen']].std() > 0.02
     seconds = (heard[119].at - heard[0].at) / 1e9
-    assert seconds == pytest.approx(119 / 60, rel=0.1)
+    assert seconds == pytest.approx(119 / 60, rel=0.25)

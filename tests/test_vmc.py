@@ -213,4 +213,4 @@ def test_a_marionette_in_another_process_gets_every_frame_of_the_speech_in_time(
     assert len(frames) == 120 + REST_FRAMES
     assert np.array(frames[:120]) == pytest.approx(np.array(written), abs=1e-6)
     assert np.std(frames, 0)[INDEX['jawOpen']] > 0.02
-    assert (times[119] - times[0]) / 1e9 == pytest.approx(119 / 60, rel=0.1)
+    assert (times[119] - times[0]) / 1e9 == pytest.approx(119 / 60, rel=0.25)
