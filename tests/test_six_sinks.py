@@ -15,7 +15,6 @@ import struct
 import subprocess
 import sys
 
-from avatar_bridge.sinks.datagrams import REST_FRAMES
 from listener import Listener, cut
 import numpy as np
 from pythonosc.osc_packet import OscPacket
@@ -24,6 +23,7 @@ from avatar_bridge.clock import MonotonicClock
 from avatar_bridge.compose import compose
 from avatar_bridge.config import SessionConfig
 from avatar_bridge.sinks import livelink, vmc, vrchat
+from avatar_bridge.sinks.datagrams import REST_FRAMES
 from avatar_bridge.sinks.recorder import JsonLinesRecorder
 from avatar_bridge.sinks.zeromq import ZeroMqSink
 
