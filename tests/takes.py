@@ -31,9 +31,9 @@ def turns_of(count=COUNT):
     return waves[:, :3].astype(np.float32), waves[:, 3:].astype(np.float32)
 
 
-def recorded(sink, count=COUNT, *, turned=False, info=INFO):
+def recorded(sink, count=COUNT, *, turned=False, info=INFO, seed=3):
     """Give a sink the take."""
-    weights, (head, eyes) = weights_of(count), turns_of(count)
+    weights, (head, eyes) = weights_of(count, seed), turns_of(count)
     sink.open(info)
     for index in range(count):
         turns = (head[index], eyes[index]) if turned else ()
