@@ -20,8 +20,8 @@ from avatar_bridge.errors import UsageError
 from avatar_bridge.frames import FaceFrame, StreamInfo, TimedFrame
 from avatar_bridge.mappings.layouts import ARKIT, pascal
 from avatar_bridge.mappings.vrm import VRM0
-from avatar_bridge.protocols.osc import LARGEST, message
-from avatar_bridge.protocols.vmc import APPLY, Assistant, Performer, bones, still, target
+from avatar_bridge.protocols.osc import LARGEST
+from avatar_bridge.protocols.vmc import Assistant, Performer, bones, still, target
 from avatar_bridge.rig import INDEX, MOUTH, NAMES
 from avatar_bridge.sinks.datagrams import REST_FRAMES
 from avatar_bridge.sinks.recorder import JsonLinesRecorder
@@ -53,14 +53,19 @@ def test_a_performer_says_that_there_is_a_model_then_the_face_and_at_last_apply(
     assert said[-1] == (DONE, [])
 
 
+def test_the_bytes_of_a_frame_are_those_of_the_specification():
+    (bundle,) = spoken(lambda _: {'A': 0.5}, index=90)
+    assert bundle == (
+        b'#bundle\0' + bytes.fromhex('00000000 00000001')
+        + bytes.fromhex('00000014') + b'/VMC/Ext/OK\0,i\0\0' + bytes.fromhex('00000001')
+        + bytes.fromhex('00000014') + b'/VMC/Ext/T\0\0,f\0\0' + bytes.fromhex('3fc00000')
+        + bytes.fromhex('00000020') + b'/VMC/Ext/Blend/Val\0\0,sf\0A\0\0\0'
+        + bytes.fromhex('3f000000')
+        + bytes.fromhex('0000001c') + b'/VMC/Ext/Blend/Apply\0\0\0\0,\0\0\0')
+
+
 def test_an_assistant_only_adds_a_face():
     assert {address for address, _ in read(spoken(role=Assistant))} == {VALUE, DONE}
-
-
-def test_the_last_bytes_of_a_frame_are_those_of_apply():
-    *_, last = spoken(weights=np.full(52, 0.5, np.float32))
-    assert last.endswith(message(VALUE, 'Surprised', 0.25) + b'\0\0\0\x1c' + APPLY)
-    assert APPLY == b'/VMC/Ext/Blend/Apply\0\0\0\0,\0\0\0'
 
 
 @given(st.lists(st.floats(0, 1, width=32), min_size=52, max_size=52))

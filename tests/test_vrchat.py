@@ -17,7 +17,7 @@ from avatar_bridge.errors import UsageError
 from avatar_bridge.frames import FaceFrame, StreamInfo, TimedFrame
 from avatar_bridge.mappings.unified import UNIFIED
 from avatar_bridge.protocols.osc import LARGEST, bundles
-from avatar_bridge.protocols.vrchat import Avatar
+from avatar_bridge.protocols.vrchat import Avatar, VrChat, lips_active, under
 from avatar_bridge.rig import INDEX, NAMES
 from avatar_bridge.sinks.datagrams import REST_FRAMES
 from avatar_bridge.sinks.vrchat import from_argument
@@ -45,6 +45,16 @@ def heard_of(option='', **more):
         sink.close()
     assert max(map(len, datagrams)) <= LARGEST
     return dict(read(datagrams))
+
+
+def test_the_bytes_of_a_frame_are_those_of_the_specification():
+    dialect = VrChat(lambda _: {'JawOpen': 0.5}, [lips_active], say=under('/FT/v2/'))
+    (bundle,) = dialect.encode(TimedFrame(FaceFrame(0, np.zeros(52, np.float32)), 0, 0))
+    assert bundle == (
+        b'#bundle\0' + bytes.fromhex('00000000 00000001')
+        + bytes.fromhex('0000002c') + b'/avatar/parameters/LipTrackingActive\0\0\0\0,T\0\0'
+        + bytes.fromhex('0000002c') + b'/avatar/parameters/FT/v2/JawOpen\0\0\0\0,f\0\0'
+        + bytes.fromhex('3f000000'))
 
 
 def test_every_parameter_comes_once_under_the_prefix_and_the_mouth_is_switched_to_tracking():
