@@ -39,7 +39,7 @@ HOMES = {
     'zmq': {'sinks.zeromq', 'subscriber'},
     'rosbags': {'sources.recording'},
     'tqdm': {'display'},
-    'aiohttp': {'sinks.web_server'},
+    'aiohttp': {'sinks.web_server', 'sinks.vts_plugin'},
     'matplotlib': {'demo'},
     'moderngl': {'portrait'},
     'PIL': {'pictures'},
