@@ -14,7 +14,7 @@ from avatar_bridge.config import SessionConfig
 from avatar_bridge.errors import AvatarBridgeError
 from avatar_bridge.session import Session
 from avatar_bridge.sinks.web import WebSink, warn_if_open
-from avatar_bridge.sinks.web_address import host_and_port, is_web
+from avatar_bridge.sinks.web_address import host_and_port, is_web, origins
 from avatar_bridge.sinks.web_guard import line
 from avatar_bridge.sinks.web_server import WebServer
 
@@ -31,7 +31,9 @@ class Stage:
         self._config = config
         self._first = config.source
         self._name = next(name for name in config.sinks if is_web(name))
-        self.server = WebServer(*host_and_port(self._name.partition('=')[2]))
+        argument = self._name.partition('=')[2]
+        self.server = WebServer(*host_and_port(argument))
+        self.server.origins = origins(argument)
         self._session: Session | None = None
         self._change = threading.Event()
         self._lock = threading.Lock()

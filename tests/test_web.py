@@ -26,7 +26,7 @@ from avatar_bridge.rig import NAMES
 from avatar_bridge.sinks import web_server
 from avatar_bridge.sinks.outbox import Outbox, Sort
 from avatar_bridge.sinks.web import WebSink, warn_if_open
-from avatar_bridge.sinks.web_address import host_and_port
+from avatar_bridge.sinks.web_address import host_and_port, origins
 from avatar_bridge.sinks.web_guard import HEADERS, is_own_page, is_this_server
 
 INFO = StreamInfo('run', 'robot', NAMES, Fraction(60), Fraction(1, 10), 'live', 16000)
@@ -461,6 +461,26 @@ def test_addresses(argument, place):
 def test_addresses_that_are_none(argument):
     with pytest.raises(UsageError, match='web=PORT'):
         host_and_port(argument)
+
+
+def test_pages_of_others_that_may_use_the_server():
+    argument = '8:80?origin=http://Localhost:5173&origin=https://a.example'
+    assert host_and_port(argument) == ('8', 80)
+    assert origins(argument) == ('http://localhost:5173', 'https://a.example')
+    assert origins('80') == ()
+    for wrong in ('?origin=*', '?origin=', '?origin=http://a/b', '?origins=http://a'):
+        with pytest.raises(UsageError, match='origin=http'):
+            origins(wrong)
+
+
+def test_a_page_of_another_server_may_look_where_that_was_asked_for():
+    sink = WebSink.from_argument('0?origin=http://localhost:5173')
+    for _ in range(2):                              # as a pump opens it again
+        sink.open(INFO)
+        headers = {'Origin': 'http://localhost:5173'}
+        assert get(sink, headers=headers)[0] == 200
+        assert get(sink, headers={'Origin': 'http://localhost:5174'})[0] == 403
+    sink.close()
 
 
 def test_beyond_loopback_warns(caplog):

@@ -14,7 +14,7 @@ from avatar_bridge.errors import SinkError
 from avatar_bridge.frames import Event, StreamInfo, TimedAudio, TimedFrame
 from avatar_bridge.ports import Clock, Controls
 from avatar_bridge.sinks.outbox import Sort
-from avatar_bridge.sinks.web_address import DEFAULT_HOST, DEFAULT_PORT, host_and_port
+from avatar_bridge.sinks.web_address import DEFAULT_HOST, DEFAULT_PORT, host_and_port, origins
 from avatar_bridge.sinks.web_guard import stays_here
 from avatar_bridge.sinks.web_server import WebServer
 
@@ -47,8 +47,10 @@ class WebSink:
 
     @classmethod
     def from_argument(cls, argument: str) -> WebSink:
-        """Understand `web`, `web=PORT` and `web=HOST:PORT`."""
-        return cls(*host_and_port(argument))
+        """Understand `web`, `web=PORT` and `web=HOST:PORT`, with `?origin=http://HOST:PORT`."""
+        sink = cls(*host_and_port(argument))
+        sink.server.origins = origins(argument)
+        return sink
 
     def attach(self, controls: Controls) -> None:
         """Let pages steer."""
@@ -60,8 +62,8 @@ class WebSink:
         if self._own:
             self.server.stop()
             host, port = self.server.host, self.server.port
-            controls, self.server = self.server.controls, WebServer(host, port, clock=self._clock)
-            self.server.controls = controls
+            before, self.server = self.server, WebServer(host, port, clock=self._clock)
+            self.server.controls, self.server.origins = before.controls, before.origins
             self.server.start()
             warn_if_open(host)
         self._lost_before = self.server.lost

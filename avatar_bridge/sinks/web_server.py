@@ -6,7 +6,7 @@ The viewer's server: a page, its files, and a WebSocket with frames down and com
 
 It listens on loopback unless told otherwise. Every request must name this server in its Host
 header (so that a foreign name that resolves to 127.0.0.1 is refused) and, if it has an Origin,
-come from this server's own page.
+come from this server's own page or from one of `origins`.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class WebServer:
         """Listen on `host` and `port` (0: any free one) once started."""
         self.host, self.port = host, port
         self.controls = controls
+        self.origins: tuple[str, ...] = ()      # whose pages may look and steer, besides our own
         self.greeting: list[bytes] = []
         self._clock = clock or MonotonicClock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -199,7 +200,8 @@ class WebServer:
         host = request.headers.get('Host', '')
         if not is_this_server(host, self.host, self.port):
             return _refusal(403, f'expected this server in the Host header, {self.address}')
-        if not is_own_page(request.headers.get('Origin'), host):
+        origin = request.headers.get('Origin')
+        if not is_own_page(origin, host) and (origin or '').lower() not in self.origins:
             return _refusal(403, f'expected requests from the page of {self.address}')
         try:
             return await handler(request)
