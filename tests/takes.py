@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pygltflib as gl
 import pytest
 
 from avatar_bridge.frames import FaceFrame, Flags, StreamInfo, TimedFrame
@@ -47,3 +48,29 @@ def lacking(reason):
     if os.environ.get('AVATAR_BRIDGE_REQUIRE_CLIENTS'):
         pytest.fail(f'AVATAR_BRIDGE_REQUIRE_CLIENTS is set, but {reason}')
     pytest.skip(reason)
+
+
+def accessor(file, number):
+    """Return an accessor of floats, read by the rules of glTF."""
+    found = file.accessors[number]
+    view = file.bufferViews[found.bufferView]
+    width = {'SCALAR': 1, 'VEC4': 4}[found.type]
+    data = file.binary_blob()[view.byteOffset:view.byteOffset + view.byteLength]
+    assert len(data) == 4 * found.count * width
+    return np.frombuffer(data, '<f4').reshape(found.count, width)
+
+
+def moved(path):
+    """Return times, the weights of each mesh by its targets' names, and rotations by node."""
+    file = gl.GLTF2().load(str(path))
+    clip = file.animations[0]
+    weights, turns = {}, {}
+    for channel in clip.channels:
+        sampler, node = clip.samplers[channel.sampler], file.nodes[channel.target.node]
+        times, output = accessor(file, sampler.input)[:, 0], accessor(file, sampler.output)
+        if channel.target.path == 'weights':
+            names = file.meshes[node.mesh].extras['targetNames']
+            weights[node.name] = dict(zip(names, output.reshape(len(times), -1).T, strict=True))
+        else:
+            turns[node.name] = output
+    return times, weights, turns

@@ -16,7 +16,7 @@ import numpy as np
 import pygltflib as gl
 import pytest
 from small_head import PICTURE, write_head
-from takes import COUNT, INFO, ROOT, lacking, recorded, turns_of, weights_of
+from takes import COUNT, INFO, ROOT, lacking, moved, recorded, turns_of, weights_of
 import yaml
 
 from avatar_bridge.errors import AvatarBridgeError, HeadError, SinkError, UsageError
@@ -101,32 +101,6 @@ def test_a_straight_line_has_two_knots():
 
 
 # glTF
-
-def accessor(file, number):
-    """Return an accessor of floats, read by the rules of glTF."""
-    found = file.accessors[number]
-    view = file.bufferViews[found.bufferView]
-    width = {'SCALAR': 1, 'VEC4': 4}[found.type]
-    data = file.binary_blob()[view.byteOffset:view.byteOffset + view.byteLength]
-    assert len(data) == 4 * found.count * width
-    return np.frombuffer(data, '<f4').reshape(found.count, width)
-
-
-def moved(path):
-    """Return times, the weights of each mesh by its targets' names, and rotations by node."""
-    file = gl.GLTF2().load(str(path))
-    clip = file.animations[0]
-    weights, turns = {}, {}
-    for channel in clip.channels:
-        sampler, node = clip.samplers[channel.sampler], file.nodes[channel.target.node]
-        times, output = accessor(file, sampler.input)[:, 0], accessor(file, sampler.output)
-        if channel.target.path == 'weights':
-            names = file.meshes[node.mesh].extras['targetNames']
-            weights[node.name] = dict(zip(names, output.reshape(len(times), -1).T, strict=True))
-        else:
-            turns[node.name] = output
-    return times, weights, turns
-
 
 def test_every_mesh_of_our_head_moves_with_the_take(tmp_path):
     expected, _ = recorded(glb(f'{tmp_path}/take.glb'))
