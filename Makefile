@@ -69,7 +69,12 @@ demo: $(stamps)/messages ros-note
 	$(python) -m avatar_bridge.demo
 
 test: lint $(stamps)/messages $(stamps)/dialects ros-note
+ifdef TESTS
 	$(python) -m pytest $(TESTS)
+else
+	$(python) -m pytest -n 2 -m 'not timed'
+	$(python) -m pytest -m timed
+endif
 
 # Types are checked against the pinned rclpy; other versions are typed otherwise, or not.
 lint: $(stamps)/test-packages
@@ -128,11 +133,11 @@ ifneq ($(ROS),none)
 endif
 	@touch $@
 
-# The tests hear both packages called audio_common_msgs; each lies in a folder of its own.
-dialects := ros_drivers mgonzs13
+# The tests speak with message packages of others; each lies in a folder of its own.
+dialects := ros_drivers mgonzs13 hri
 $(stamps)/dialects: $(stamps)/messages $(wildcard tests/ros/dialects/*/msg/*)
 ifneq ($(ROS),none)
-	@echo 'make: building two message packages for the tests (a minute)'
+	@echo 'make: building three message packages for the tests (a minute)'
 	@for name in $(dialects); do \
 		sh ros_ws/tools/build_messages.sh $(prefix) tests/ros/dialects/$$name $(ROS) \
 			$(prefix)/dialects/$$name || exit 1; done

@@ -54,6 +54,8 @@ SINKS: Final[dict[str, Adapter]] = {
     'mcap': Adapter('avatar_bridge.sinks.mcap:McapRecorder', 'FILE', '.mcap'),
     'web': Adapter('avatar_bridge.sinks.web:WebSink.from_argument'),
     'livelink': Adapter('avatar_bridge.sinks.livelink:from_argument'),
+    'vmc': Adapter('avatar_bridge.sinks.vmc:from_argument'),
+    'vrchat': Adapter('avatar_bridge.sinks.vrchat:from_argument'),
     'mp4': Adapter('avatar_bridge.sinks.film:FilmRecorder', 'FILE', '.mp4'),
     'png': Adapter('avatar_bridge.sinks.contact_sheet:ContactSheet', 'FILE', '.png'),
 }
