@@ -237,6 +237,7 @@ class VTubeStudio:
             for frame in frames or ([shown] if shown else []):
                 shown = frame
                 await talk.say('InjectParameterDataRequest', self._values(frame))
+        await talk.quiet.wait()         # who hangs up at once may not be heard to the end
         await talk.end()
 
     def _values(self, frame: TimedFrame) -> dict[str, Any]:
@@ -258,12 +259,15 @@ class Talk:
 
     def __init__(self, socket: ClientWebSocketResponse[bool]) -> None:
         """Talk over `socket`."""
+        self.quiet = asyncio.Event()    # nothing was said that has no answer
+        self.quiet.set()
         self._socket = socket
         self._number = 0
 
     async def say(self, kind: str, data: Mapping[str, Any]) -> str:
         """Send a request; return its number."""
         self._number += 1
+        self.quiet.clear()
         await self._socket.send_str(request(kind, data, self._number))
         return str(self._number)
 
@@ -283,7 +287,10 @@ class Talk:
         """Return what comes next; raises `ConnectionError` at the end."""
         async for message in self._socket:
             with contextlib.suppress(ValueError):       # others may talk there, too
-                return answer(message.data)
+                heard = answer(message.data)
+                if heard.number == str(self._number):
+                    self.quiet.set()
+                return heard
         raise ConnectionError('it hung up')
 
     async def end(self) -> None:
