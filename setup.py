@@ -21,9 +21,9 @@ RUN = [
 FILM = ['moderngl>=5.10', 'av>=12', 'pillow>=10']
 TRAIN = ['torch>=2.6', 'onnx>=1.17', 'pygltflib>=1.16']
 TEST = [
-    'pytest>=8', 'pytest-timeout>=2.3', 'pytest-xdist>=3.5', 'hypothesis>=6.100', 'mypy>=1.11', 'ruff>=0.8',
-    'psutil>=5.9', 'playwright>=1.45', 'pygltflib>=1.16', 'python-osc>=1.9', 'PyYAML>=6',
-    'soxr>=0.5',
+    'pytest>=8', 'pytest-timeout>=2.3', 'pytest-xdist>=3.5', 'hypothesis>=6.100', 'mypy>=1.11',
+    'ruff>=0.8', 'psutil>=5.9', 'playwright>=1.45', 'pygltflib>=1.16', 'python-osc>=1.9',
+    'PyYAML>=6', 'soxr>=0.5', 'websockets>=13', 'usd-core>=26.8', 'openfacefx>=0.20',
 ]
 #: A real rclpy and DDS from PyPI, for a machine where no ROS 2 is sourced.
 ROS = [f'ros-kilted-{name}' for name in (

@@ -17,6 +17,7 @@ from functools import partial
 import hashlib
 from importlib import import_module
 from pathlib import Path
+import re
 import sys
 from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
@@ -52,8 +53,15 @@ SINKS: Final[dict[str, Adapter]] = {
     'npz': Adapter('avatar_bridge.sinks.recorder:NpzRecorder', 'FILE', '.npz'),
     'jsonl': Adapter('avatar_bridge.sinks.recorder:JsonLinesRecorder', 'FILE', '.jsonl'),
     'mcap': Adapter('avatar_bridge.sinks.mcap:McapRecorder', 'FILE', '.mcap'),
+    'glb': Adapter('avatar_bridge.sinks.animation:glb', suffix='.glb'),
+    'usda': Adapter('avatar_bridge.sinks.animation:usda', suffix='.usda'),
+    'anim': Adapter('avatar_bridge.sinks.animation:anim', suffix='.anim'),
+    'track': Adapter('avatar_bridge.sinks.animation:openfacefx', suffix='.track.json'),
+    'a2f': Adapter('avatar_bridge.sinks.animation:a2f', suffix='.a2f.csv'),
     'web': Adapter('avatar_bridge.sinks.web:WebSink.from_argument'),
     'livelink': Adapter('avatar_bridge.sinks.livelink:from_argument'),
+    'ifacialmocap': Adapter('avatar_bridge.sinks.ifacialmocap:from_argument'),
+    'vts': Adapter('avatar_bridge.sinks.vts:from_argument'),
     'vmc': Adapter('avatar_bridge.sinks.vmc:from_argument'),
     'vrchat': Adapter('avatar_bridge.sinks.vrchat:from_argument'),
     'mp4': Adapter('avatar_bridge.sinks.film:FilmRecorder', 'FILE', '.mp4'),
@@ -189,7 +197,8 @@ def open_bag(path: Path, topic: str = '') -> AudioSource:
 
 def open_sink(text: str) -> FrameSink:
     """Return the sink that NAME or NAME=ARGUMENT means; it is not opened yet."""
-    name, _, argument = text.partition('=')
+    name = re.split('[=?]', text, maxsplit=1)[0]
+    argument = text[len(name):].removeprefix('=')
     if name == 'ros':
         raise UsageError('sink ros: expected zmq or a file here; ROS topics are what the node '
                          'publishes: ros2 run avatar_bridge avatar_node')
@@ -206,10 +215,11 @@ def open_sink(text: str) -> FrameSink:
 def sink_for(path: Path) -> str:
     """Return the sink, as NAME=FILE, that writes files with the suffix of `path`."""
     writers = {adapter.suffix: name for name, adapter in SINKS.items() if adapter.suffix}
-    if path.suffix.lower() not in writers:
+    fitting = [suffix for suffix in writers if path.name.lower().endswith(suffix)]
+    if not fitting:
         raise UsageError(f'{path}: expected a name that ends in {", ".join(writers)}'
                          f'{nearest(path.suffix.lower(), writers)}')
-    return f'{writers[path.suffix.lower()]}={path}'
+    return f'{writers[max(fitting, key=len)]}={path}'
 
 
 def recorder(adapter: Adapter, name: str, argument: str) -> FrameSink:
