@@ -3,13 +3,16 @@
 
 """Animation files by the command: from speech, from recordings, beside other sinks."""
 
+import re
+import shlex
+
 from listener import cut
 import numpy as np
 import pytest
 from small_head import PICTURE, write_head
-from takes import moved, recorded
+from takes import ROOT, moved, recorded
 
-from avatar_bridge.cli import main
+from avatar_bridge.cli import main, parser
 from avatar_bridge.compose import SINKS
 from avatar_bridge.rig import INDEX
 from avatar_bridge.sinks.recorder import NpzRecorder
@@ -58,3 +61,14 @@ def test_what_the_command_cannot_write_is_one_line(words, capsys, tmp_path, monk
     cut(tmp_path / 'speech.wav', 0.1)
     assert main(['run', '--source', 'speech.wav', '--sink', *words]) in (1, 2)
     assert capsys.readouterr().err.count('\n') == 1
+
+
+PAGES = ''.join((ROOT / 'docs' / f'{name}.md').read_text() for name in ('files', 'blender'))
+
+
+@pytest.mark.parametrize('line', re.findall(r'avatar-bridge (?:run|animate|play) -?[^`\n]*',
+                                            PAGES))
+def test_the_commands_of_the_pages_are_understood(line):
+    arguments = parser().parse_args(shlex.split(line, comments=True)[1:])
+    for sink in getattr(arguments, 'option_sink', ()):
+        assert sink.partition('=')[0] in {*SINKS, 'glb', 'usda', 'anim'}

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -44,29 +43,31 @@ class Motion(NamedTuple):
         return np.zeros((len(self.index), 3), np.float32) if self.head is None else self.head
 
 
-def knots(times: Floats, values: Floats, tolerance: float) -> list[int]:
+def knots(times: Floats, values: Floats, tolerance: float) -> list[NDArray[np.intp]]:
     """
-    Return the indices of (n,) values between which straight lines do, within `tolerance`.
+    Return, for each column of (n, m) values, the indices between which straight lines do.
 
-    From each knot the line goes as far as there is one that passes all values on its way: about
-    one look at each value, since a take is written while somebody waits for it.
+    Between two of them the line is within `tolerance` of every value. All columns go through the
+    same pass, and no value is looked at twice: a take is written while somebody waits for it.
     """
-    clock, curve = times.tolist(), values.tolist()
-    kept = [0] if curve else []
-    while kept and kept[-1] < len(curve) - 1:
-        kept.append(_reach(clock, curve, kept[-1], tolerance))
-    return kept
-
-
-def _reach(times: list[float], values: list[float], start: int, tolerance: float) -> int:
-    """Return how far one straight line from `start` may go."""
-    low, high = -math.inf, math.inf         # slopes that pass every value so far
-    good = start + 1
-    for place in range(start + 1, len(values)):
-        span, rise = times[place] - times[start], values[place] - values[start]
-        if low <= rise / span <= high:
-            good = place
-        low, high = max(low, (rise - tolerance) / span), min(high, (rise + tolerance) / span)
-        if low > high:
-            break
-    return good
+    count = len(values)
+    keep = np.zeros(values.shape, bool)
+    keep[:1] = keep[-1:] = True
+    columns = np.arange(values.shape[1])
+    start = np.zeros(len(columns), int)                     # the newest knot of each column
+    low, high = np.full(len(columns), -np.inf), np.full(len(columns), np.inf)
+    for place in range(1, count):
+        for _ in range(2):                                  # again from the knots that are new
+            span = times[place] - times[start]
+            rise = values[place] - values[start, columns]
+            # Half: the line to the value before may leave this corridor by as much as its width.
+            least = np.maximum(low, (rise - tolerance / 2) / span)
+            most = np.minimum(high, (rise + tolerance / 2) / span)
+            ended = least > most
+            if not ended.any():
+                break
+            keep[place - 1, ended] = True
+            start[ended] = place - 1
+            low[ended], high[ended] = -np.inf, np.inf
+        low, high = least, most
+    return [np.flatnonzero(column) for column in keep.T]

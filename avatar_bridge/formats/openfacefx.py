@@ -12,19 +12,21 @@ from __future__ import annotations
 import json
 from typing import Final
 
+import numpy as np
+
 from avatar_bridge.formats.motion import Motion, knots
 from avatar_bridge.rig import NAMES
 
-TOLERANCE: Final = 0.001        # of a weight, between two keys
+TOLERANCE: Final = 0.002        # of a weight, between two keys
 
 
 def track(motion: Motion) -> bytes:
     """Return the file."""
-    times, channels = motion.times, []
-    for name, values in zip(NAMES, motion.weights.T.astype(float), strict=True):
-        keys = [[round(float(times[knot]), 6), round(float(values[knot]), 6)]
-                for knot in knots(times, values, TOLERANCE)]
-        channels.append({'name': name, 'keys': keys})
+    times, weights = motion.times, motion.weights.astype(float)
+    channels = [
+        {'name': name, 'keys': np.stack([times[kept], curve[kept]], 1).round(6).tolist()}
+        for name, curve, kept in zip(NAMES, weights.T, knots(times, weights, TOLERANCE),
+                                     strict=True)]
     return json.dumps({
         'format': 'openfacefx.track', 'version': 1, 'fps': float(motion.fps),
         'duration': round(float(times[-1]), 6) if len(times) else 0.0,

@@ -19,7 +19,7 @@ import numpy as np
 from avatar_bridge.formats.motion import Floats, Motion, knots
 from avatar_bridge.rig import NAMES
 
-TOLERANCE: Final = 0.1          # percent, between two keys
+TOLERANCE: Final = 0.2          # percent, between two keys
 LINEAR: Final = 69              # tangents of a key: straight to both sides, and independent
 RENDERER: Final = 137           # Unity's number of the class SkinnedMeshRenderer
 HEAD: Final = '''\
@@ -83,9 +83,10 @@ SETTINGS: Final = '''\
 
 def clip(motion: Motion, path: str = '') -> bytes:
     """Return the file; `path` leads from the Animator to the renderer, empty: the same object."""
+    times, percents = motion.times, 100.0 * motion.weights.astype(float)
     curves = ''.join(
-        _curve(name, motion.times, 100.0 * values, path)
-        for name, values in zip(NAMES, motion.weights.T.astype(float), strict=True))
+        _curve(name, times[kept], curve[kept], path) for name, curve, kept
+        in zip(NAMES, percents.T, knots(times, percents, TOLERANCE), strict=True))
     stop = float(motion.times[-1]) if len(motion.index) else 0.0
     settings = SETTINGS.replace('RATE', _number(float(motion.fps))).replace('STOP', _number(stop))
     # The editor draws and edits the second list, players use the first.
@@ -102,12 +103,9 @@ def _curve(shape: str, times: Floats, values: Floats, path: str) -> str:
 
 
 def _keys(times: Floats, values: Floats) -> Iterator[str]:
-    chosen = knots(times, values, TOLERANCE)
-    if not chosen:
-        return
-    clock, curve = times[chosen], values[chosen]
-    slopes = np.concatenate([[0.0], np.diff(curve) / np.diff(clock), [0.0]])
-    for time, value, before, after in zip(clock.tolist(), curve.tolist(), slopes[:-1].tolist(),
+    slopes = np.zeros(len(values) + 1)                      # before and after each key
+    slopes[1:-1] = np.diff(values) / np.diff(times)
+    for time, value, before, after in zip(times.tolist(), values.tolist(), slopes[:-1].tolist(),
                                           slopes[1:].tolist(), strict=True):
         yield (f'\n      - serializedVersion: 3\n        time: {_number(time)}\n'
                f'        value: {_number(value)}\n        inSlope: {_number(before)}\n'

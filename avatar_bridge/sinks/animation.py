@@ -22,7 +22,7 @@ from avatar_bridge.sinks.take import TakeRecorder
 
 ASSETS: Final = Path(__file__).parents[1] / 'assets'
 HEAD: Final = ASSETS / 'head.glb'
-SMALL_HEAD: Final = ASSETS / 'head_small.glb'   # USD is text: the other would be 14 MB of it
+SMALL_HEAD: Final = ASSETS / 'head_small.glb'   # USD is text: the other would be 6.8 MB of it
 
 
 def glb(argument: str) -> TakeRecorder:
