@@ -21,7 +21,7 @@ from avatar_bridge.clock import MonotonicClock
 from avatar_bridge.compose import DEFAULT_SINKS, compose, open_bag, open_sink, sink_for
 from avatar_bridge.config import OPTIONS, Option, SessionConfig, nearest, read_toml
 from avatar_bridge.display import ProgressBar, StatusLine, delivery, status, watch
-from avatar_bridge.errors import AvatarBridgeError, SinkError, UsageError
+from avatar_bridge.errors import AvatarBridgeError, MissingPackageError, SinkError, UsageError
 from avatar_bridge.play import Playback
 from avatar_bridge.session import Pace, Session, SessionSettings
 from avatar_bridge.sinks.web_address import DEFAULT_PORT, for_viewer, is_web
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 LIVE_ONLY: Final = ('source', 'input_rate', 'pace', 'sink')
 #: Options of whoever plays frames that are made already.
 PLAYERS: Final = ('sink', 'pace', 'avatar', 'quiet', 'verbose')
+#: Options of the gRPC service, whose sound and shapes are the clients' business.
+SERVICE: Final = ('bundle', 'backend', 'profile', 'fps', 'steps', 'seed', 'style', 'guidance',
+                  'gain', 'idle', 'quiet', 'verbose')
 OUTPUT: Final = ('.csv (Live Link), .npz, .jsonl, .mcap; .glb, .usda, .anim and .track.json are '
                  'animations, .a2f.csv a table; .mp4 is a film of the face with its sound, .png '
                  'a sheet of portraits')
@@ -70,8 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbose = getattr(arguments, 'verbose', False)
     logging.basicConfig(level=logging.DEBUG if verbose else logging.ERROR,
                         format='%(levelname)s %(name)s: %(message)s')
-    for sink in ('web', 'zeromq'):                      # who else can reach them is worth a line
-        logging.getLogger(f'avatar_bridge.sinks.{sink}').setLevel(logging.WARNING)
+    for outlet in ('sinks.web', 'sinks.zeromq', 'a2f.server'):  # who else can reach them is said
+        logging.getLogger(f'avatar_bridge.{outlet}').setLevel(logging.WARNING)
     for number in (signal.SIGINT, signal.SIGTERM):      # a shell's `&` has SIGINT ignored
         signal.signal(number, signal.default_int_handler)
     try:
@@ -124,6 +127,10 @@ def parser() -> Parser:
     recording.add_argument('-o', '--output', metavar='OUT', type=Path,
                            help=f'a file instead of sinks, as fast as possible: {OUTPUT}')
     add_options(recording, [OPTIONS[name] for name in PLAYERS])
+    service = verb('a2f', a2f, 'serve the Audio2Face-3D gRPC service to clients of NVIDIA\'s')
+    service.add_argument('--port', metavar='[HOST:]PORT', default='52000',
+                         help='where to listen (default: %(default)s on this machine)')
+    add_options(service, [OPTIONS[name] for name in SERVICE])
     verb('devices', devices, 'list audio inputs')
     about = verb('inspect', inspect, 'what a bundle is')
     about.add_argument('bundle', nargs='?', default='live', metavar='BUNDLE')
@@ -278,6 +285,24 @@ def play(arguments: argparse.Namespace) -> int:
         if server := getattr(sink, 'server', None):
             print(f'the face is at {server.address}', file=sys.stderr)
     watch(playback, None if config.quiet else display)
+    return 0
+
+
+def a2f(arguments: argparse.Namespace) -> int:
+    """Serve other programs' audio until Ctrl-C."""
+    try:
+        from avatar_bridge.a2f.server import Server, host_and_port
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith('avatar_bridge'):
+            raise
+        raise MissingPackageError(f'a2f needs the package {error.name}, which is not installed; '
+                                  'pip install avatar_bridge[a2f]') from error
+    config = configured(arguments)
+    with Server(config, *host_and_port(arguments.port)) as server:
+        if not config.quiet:
+            print(f'Audio2Face-3D clients find us at {server.address} (Ctrl-C ends)', flush=True)
+        while not server.wait(0.25):        # in slices: a signal is seen between two of them
+            pass
     return 0
 
 

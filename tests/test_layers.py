@@ -25,7 +25,7 @@ LAYERS = {
     'desk': 5, 'play': 5,
     'compose': 6,
     'cli': 7, 'stage': 7, 'display': 7, 'bench': 7, 'doctor': 7, 'demo': 7, 'inspection': 7,
-    'subscriber': 7, 'ros': 7, '__main__': 8,
+    'subscriber': 7, 'ros': 7, 'a2f': 7, '__main__': 8,
 }
 
 #: Package -> the only places that may import it; numpy may be everywhere.
@@ -46,6 +46,10 @@ HOMES = {
     'av': {'sinks.film'},
     'tomli': {'config'},
     'yaml': {'ros.joints'},
+    'grpc': {'a2f.server'},
+    'google': {'a2f.messages'},
+    'nvidia_ace': {'a2f.messages'},
+    'nvidia_audio2face_3d': {'a2f.messages'},
     'time': {'clock'},
 }
 ROS = {'rclpy', 'avatar_bridge_msgs', 'audio_common_msgs', 'std_msgs', 'std_srvs',
