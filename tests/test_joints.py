@@ -57,13 +57,14 @@ def test_a_known_pose_moves_the_joints_where_the_file_says(frame, expected):
     assert joints.target(frame) == pytest.approx(expected, abs=1e-6)
 
 
-@given(st.lists(st.tuples(
-    st.lists(st.floats(0, 1, width=32), min_size=52, max_size=52), st.floats(0, 0.1)), max_size=8))
-def test_no_pose_moves_a_joint_out_of_its_limits_or_too_fast(steps):
+@given(st.integers(0, 2**32 - 1), st.lists(st.floats(0, 0.1), max_size=8))
+def test_no_pose_moves_a_joint_out_of_its_limits_or_too_fast(seed, steps):
+    rng = np.random.default_rng(seed)
     joints = JointMap.from_mapping(ROBOT)
     positions = joints.rest
-    for weights, seconds in steps:
-        target = joints.target(FaceFrame(0, np.array(weights, np.float32)))
+    for seconds in steps:
+        weights = rng.uniform(0, 1, len(NAMES)).astype(np.float32) ** 0.3
+        target = joints.target(FaceFrame(0, weights, head=rng.normal(size=3).astype(np.float32)))
         moved = joints.approach(positions, target, seconds)
         assert (np.abs(moved - positions) <= VELOCITY * seconds + 1e-12).all()
         assert (moved >= LOW).all()
