@@ -9,6 +9,8 @@ import contextlib
 from fractions import Fraction
 import json
 import socket
+import subprocess
+import sys
 import time
 
 from hypothesis import given, settings
@@ -42,6 +44,26 @@ SINGLE = ('browInnerUp', 'cheekPuff', 'jawForward', 'jawLeft', 'jawOpen', 'jawRi
           'mouthFunnel', 'mouthLeft', 'mouthPucker', 'mouthRight', 'mouthRollLower',
           'mouthRollUpper', 'mouthShrugLower', 'mouthShrugUpper', 'tongueOut')
 THEIRS = {*SINGLE, *(f'{name}_{side}' for name in PAIRS for side in 'LR')}
+
+
+RECEIVER = '''
+import socket
+with socket.create_server(('127.0.0.1', 0)) as server, \\
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as voice:
+    port = server.getsockname()[1]
+    print(port, flush=True)
+    server.settimeout(0.05)
+    for _ in range(400):                    # until there is a phone
+        voice.sendto(b'iFacialMocap_UDPTCP_sahuasouryya9218sauhuiayeta91555dy3719',
+                     ('127.0.0.2', port - 3))
+        try:
+            connection = server.accept()[0]
+            break
+        except TimeoutError:
+            pass
+with connection, connection.makefile('rb') as stream:
+    print(stream.read().decode())
+'''
 
 
 def read(data):
@@ -182,6 +204,7 @@ def test_over_tcp_the_phone_calls_back_and_a_receiver_that_is_gone_may_ask_again
 def test_a_reader_that_stalls_gets_whole_frames_and_delays_nobody():
     with socket.create_server(('127.0.0.1', 0)) as server:
         server.settimeout(10)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         with receiver() as voice, phone(server.getsockname()[1] - 3) as (sink, place):
             voice.sendto(CALL, place)
             index = 0
@@ -189,13 +212,12 @@ def test_a_reader_that_stalls_gets_whole_frames_and_delays_nobody():
                 sink.send(frame(index, jawOpen=0.5))
                 index += 1
                 assert index < 100_000
-            connection = server.accept()[0]
-            connection.settimeout(10)
-            said = b''
-            while said.count(b'___iFacialMocap') < 100:
-                said += connection.recv(65536)
-            sink.send(frame(index, jawOpen=0.5))
-            connection.close()
+            with server.accept()[0] as connection:
+                connection.settimeout(10)
+                said = b''
+                while said.count(b'___iFacialMocap') < index + 10:
+                    sink.send(frame(index, jawOpen=0.5))    # it reads again, so frames go again
+                    said += connection.recv(65536)
     for one in said.split(b'___iFacialMocap')[:-1]:
         assert read(one)[0]['jawOpen'] == 50
 
@@ -235,6 +257,23 @@ def test_a_receiver_in_another_process_gets_every_frame_of_the_speech(tmp_path):
     assert said / 100 == pytest.approx(written, abs=0.0051)
     assert said[:, INDEX['jawOpen']].std() > 2
     assert (heard[119].at - heard[0].at) / 1e9 == pytest.approx(119 / 60, rel=0.1)
+
+
+def test_a_receiver_in_another_process_that_is_called_back_gets_every_frame(tmp_path):
+    path = tmp_path / 'face.jsonl'
+    with subprocess.Popen([sys.executable, '-c', RECEIVER], text=True,
+                          stdout=subprocess.PIPE) as process:
+        port = int(process.stdout.readline()) - 3
+        speak({'app': from_argument(f'127.0.0.2:{port}?mode=phone'),
+               'jsonl': JsonLinesRecorder(path)}, seconds=1.0)
+        said = process.communicate(timeout=20)[0].strip().split('___iFacialMocap')[:-1]
+    written = np.array([json.loads(line)['weights']
+                        for line in path.read_text().splitlines()[1:]])
+    heard = len(said) - REST_FRAMES
+    assert 30 <= heard <= 60        # it asks again and again from before the first one
+    shapes = [read(one.encode())[0] for one in said[:heard]]
+    found = np.array([[one[sided(name)] for name in NAMES] for one in shapes])
+    assert found / 100 == pytest.approx(written[60 - heard:], abs=0.0051)
 
 
 def test_with_the_mouth_alone_a_camera_keeps_the_rest():

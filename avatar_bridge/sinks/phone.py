@@ -28,6 +28,7 @@ MOST_WISHES: Final = 64         # read between two frames
 MOST_LISTENERS: Final = 32      # newer ones push out those that asked first
 PATIENCE: Final = 0.25          # seconds to call a computer back
 MOST_WAITING: Final = 16384     # bytes for one TCP connection, about ten frames
+SEND_BUFFER: Final = 8192       # bytes in the kernel: what waits there is old when it is read
 
 
 class Line:
@@ -37,6 +38,7 @@ class Line:
         """Call; raises `OSError`."""
         self._socket = socket.create_connection(place, PATIENCE)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         self._socket.setblocking(False)
         self._waiting = bytearray()
 

@@ -143,9 +143,10 @@ class VTubeStudio:
         self._tell(lambda: self._wake.set())
 
     def _tell(self, what: Callable[[], object]) -> None:
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):     # the loop has ended already
-                self._loop.call_soon_threadsafe(what)
+        loop = self._loop                               # its thread may forget it meanwhile
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):     # it has ended already
+                loop.call_soon_threadsafe(what)
 
     def _hang_up(self) -> None:
         thread, self._thread = self._thread, None
