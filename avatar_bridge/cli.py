@@ -271,6 +271,9 @@ def play(arguments: argparse.Namespace) -> int:
     """Hand a recording to sinks."""
     from avatar_bridge.sources.recorded import read_file
 
+    if arguments.output and hasattr(arguments, 'option_sink'):
+        raise UsageError('play: expected -o OUT or --sink, got both; a file is a sink, too: '
+                         f'--sink {sink_for(arguments.output)}')
     fixed = {'pace': 'max', 'sink': [sink_for(arguments.output)]} if arguments.output else {}
     config = configured(arguments, **fixed)
     pace, clock = Pace(config.pace), MonotonicClock()

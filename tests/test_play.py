@@ -200,6 +200,13 @@ def test_what_is_no_recording_is_one_line(name, content, tmp_path, capsys):
     assert [file for file in tmp_path.iterdir() if file.name.startswith('out')] == []
 
 
+def test_a_file_and_sinks_are_not_both_where_frames_go(tmp_path, capsys):
+    recorded(NpzRecorder(tmp_path / 'take.npz'))
+    assert main(['play', str(tmp_path / 'take.npz'), '-o', str(tmp_path / 'out.glb'),
+                 '--sink', 'livelink']) == 2
+    assert '--sink glb=' in capsys.readouterr().err
+
+
 def test_a_bag_of_sound_alone_says_what_it_lacks(tmp_path):
     sink = McapRecorder(tmp_path / 'take.mcap')
     sink.open(INFO)
