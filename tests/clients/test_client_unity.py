@@ -46,6 +46,14 @@ def test_bytes_of_a_publisher_become_messages_however_they_are_cut(unity, piece)
     assert answer == [part.hex() for message in MESSAGES for part in message]
 
 
+@pytest.mark.parametrize('piece', [333, 4096, 5000])
+def test_a_long_stream_loses_nothing_however_it_is_cut(unity, piece):
+    sent = [(b'ab/1/a/face', number.to_bytes(2, 'big') * 150) for number in range(500)]
+    stream = GREETING + READY + b''.join(framed(*message) for message in sent)
+    answer, = unity.script([f'zmtp {stream.hex()} {piece}'])
+    assert answer[1::2] == [payload.hex() for _, payload in sent]
+
+
 @pytest.mark.parametrize(('stream', 'reason'), [
     (b'HTTP/1.1 400 Bad Request\r\n\r\n', 'ZeroMQ socket'),
     (GREETING[:10] + b'\x01' + GREETING[11:], 'version 3'),
