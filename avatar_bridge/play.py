@@ -16,11 +16,12 @@ from avatar_bridge import rig
 from avatar_bridge.animator import Cue
 from avatar_bridge.clock import MonotonicClock
 from avatar_bridge.frames import Event, FaceFrame, Flags, StreamInfo, TimedFrame
+from avatar_bridge.outlets import Outlets
 from avatar_bridge.ports import Clock, FrameSink
 from avatar_bridge.presenter import Presenter
-from avatar_bridge.pump import Overflow, Pump
+from avatar_bridge.pump import Overflow
 from avatar_bridge.schedule import MARGIN
-from avatar_bridge.session import CLOSING, WRITING, Pace, SessionSettings, Stats
+from avatar_bridge.session import Pace, SessionSettings, Stats
 from avatar_bridge.timeline import Timeline
 from avatar_bridge.wire import Take
 
@@ -54,8 +55,8 @@ class Playback:
         self._timeline = Timeline(take.sample_rate, fps)
         self._real = self.settings.pace is Pace.REAL
         overflow = Overflow.DROP_OLDEST if self._real else Overflow.WAIT
-        self._pumps = [Pump(sink, overflow=overflow) for sink in sinks]
-        self._presenter = Presenter(self._pumps, self._clock, latency=Fraction(0), fps=fps)
+        self._outlets = Outlets(sinks, overflow)
+        self._presenter = Presenter(self._outlets.pumps, self._clock, latency=Fraction(0), fps=fps)
         self._failure: Exception | None = None
         self._stopped = threading.Event()
         self._done = threading.Event()
@@ -71,15 +72,7 @@ class Playback:
     def start(self) -> None:
         """Open the sinks and begin; raises `SinkError` where a sink cannot open."""
         assert not self._threads, 'a recording is started once'
-        opened = []
-        try:
-            for pump in self._pumps:
-                pump.open(self.info)
-                opened.append(pump)
-        except BaseException:
-            for pump in opened:
-                pump.close()
-            raise
+        self._outlets.open(self.info)
         for work in (self._present, self._offer):
             thread = threading.Thread(target=work, name=f'playback {work.__name__}', daemon=True)
             self._threads.append(thread)
@@ -120,13 +113,8 @@ class Playback:
     @property
     def stats(self) -> Stats:
         """The figures of this moment; those of sound and engine stay at rest."""
-        sinks = {f'{number} {pump.name}' if len(self._pumps) > 1 else pump.name: pump.stats
-                 for number, pump in enumerate(self._pumps)}
-        return Stats(
-            frames=self._presenter.frames, late=self._presenter.late,
-            dropped={name: sink.dropped for name, sink in sinks.items()},
-            restarts={name: sink.restarts for name, sink in sinks.items()},
-            errors={name: sink.last_error for name, sink in sinks.items() if sink.last_error})
+        return Stats(frames=self._presenter.frames, late=self._presenter.late,
+                     **self._outlets.losses._asdict())
 
     def _offer(self) -> None:
         """Hand cues to the presenter: a thread's life."""
@@ -160,19 +148,9 @@ class Playback:
             self._failure = error
             log.debug('playback failed', exc_info=error)
         finally:
-            self._leave()
+            for failure in self._outlets.close(self._failure):
+                self._failure = self._failure or failure
             self._done.set()
-
-    def _leave(self) -> None:
-        """Say goodbye and close the sinks; nothing that a sink does keeps the others open."""
-        last = [Event('error', str(self._failure))] if self._failure is not None else []
-        for pump in self._pumps:
-            try:
-                for event in (*last, Event('end')):
-                    pump.notify(event)
-                pump.close(CLOSING if self._real else WRITING)
-            except Exception as error:
-                self._failure = self._failure or error
 
 
 def exact(fps: float) -> Fraction:

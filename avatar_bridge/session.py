@@ -23,9 +23,10 @@ from avatar_bridge.errors import AudioError
 from avatar_bridge.frames import AudioBlock, EndOfSpeech, Event, StreamInfo
 from avatar_bridge.governor import Governor, Steady
 from avatar_bridge.lane import Cut, Hush, Lane
+from avatar_bridge.outlets import Outlets
 from avatar_bridge.ports import AudioSource, Clock, FrameSink
 from avatar_bridge.presenter import Presenter
-from avatar_bridge.pump import Overflow, Pump
+from avatar_bridge.pump import Overflow
 from avatar_bridge.schedule import SECOND, FixedSchedule, LiveSchedule
 
 log = logging.getLogger(__name__)
@@ -34,8 +35,6 @@ CUT_FADE: Final = Fraction(1, 10)       # seconds to rest after a flush
 LOST_FADE: Final = Fraction(3, 10)      # seconds to rest when the audio is gone
 PATIENCE: Final = 1.0                   # seconds without audio before a live face comes to rest
 LINGER: Final = 0.025                   # seconds between looks at a face that lives without audio
-CLOSING: Final = 5.0                    # seconds that a sink may take for its last frames
-WRITING: Final = 60.0                   # the same for a file that gets everything
 
 
 class Pace(Enum):
@@ -97,7 +96,7 @@ class Session:
         self._clock = clock or MonotonicClock()
         real = self.settings.pace is Pace.REAL
         overflow = Overflow.DROP_OLDEST if real else Overflow.WAIT
-        self._pumps = [Pump(sink, overflow=overflow) for sink in sinks]
+        self._outlets = Outlets(sinks, overflow)
         hop = int(SECOND * engine.spec.hop / engine.spec.fps)
         self._policy: Policy = Governor(hop, engine.steps) if real else Steady(engine.steps)
         self._intake = Intake(engine.sample_rate, self.settings.channel)
@@ -106,7 +105,7 @@ class Session:
             engine, self._intake, schedule=schedule(engine.spec.fps, engine.latency),
             policy=self._policy, clock=self._clock)
         self._presenter = Presenter(
-            self._pumps, self._clock, latency=engine.latency, fps=engine.spec.fps)
+            self._outlets.pumps, self._clock, latency=engine.latency, fps=engine.spec.fps)
         self._lane = Lane()
         self._failure: BaseException | None = None
         self._done = threading.Event()
@@ -142,15 +141,7 @@ class Session:
         """Open the sinks and start the threads; raises `SinkError` where a sink cannot open."""
         assert not self._threads, 'a session is started once'
         self._animator.warm_up()
-        opened = []
-        try:
-            for pump in self._pumps:
-                pump.open(self.info)
-                opened.append(pump)
-        except BaseException:
-            for pump in opened:
-                pump.close()
-            raise
+        self._outlets.open(self.info)
         for work in (self._present, self._work, self._read):
             thread = threading.Thread(target=work, name=f'session {work.__name__}', daemon=True)
             self._threads.append(thread)
@@ -230,8 +221,6 @@ class Session:
     def stats(self) -> Stats:
         """The figures of this moment."""
         p50, p99 = self._presenter.beyond((50, 99))
-        sinks = {f'{number} {pump.name}' if len(self._pumps) > 1 else pump.name: pump.stats
-                 for number, pump in enumerate(self._pumps)}
         return Stats(
             frames=self._presenter.frames, late=self._presenter.late,
             speculative=self._animator.speculative, steps=self._policy.steps,
@@ -240,10 +229,7 @@ class Session:
             gaps=self._intake.gaps, xruns=getattr(self._source, 'xruns', 0),
             missed=getattr(self._source, 'dropped', 0),
             muted=self._animator.muted,
-            dropped={name: sink.dropped for name, sink in sinks.items()},
-            restarts={name: sink.restarts for name, sink in sinks.items()},
-            errors={name: sink.last_error for name, sink in sinks.items() if sink.last_error},
-        )
+            **self._outlets.losses._asdict())
 
     def _read(self) -> None:
         """Take blocks from the source and note when they came: a thread's life."""
@@ -321,19 +307,9 @@ class Session:
             self.stop()
             self._presenter.cut()
         finally:
-            self._leave()
+            for failure in self._outlets.close(self._failure):
+                self._fail(failure)
             self._done.set()
-
-    def _leave(self) -> None:
-        """Say goodbye and close the sinks; nothing that a sink does keeps the others open."""
-        last = [Event('error', str(self._failure))] if self._failure is not None else []
-        for pump in self._pumps:
-            try:
-                for event in (*last, Event('end')):
-                    pump.notify(event)
-                pump.close(CLOSING if self.settings.pace is Pace.REAL else WRITING)
-            except Exception as error:
-                self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:

@@ -22,6 +22,8 @@ from avatar_bridge.sinks.journal import unwritable
 class TakeRecorder:
     """Collect frames and write one file when closed, whole or not at all."""
 
+    closing = 60.0                      # seconds that writing may take, of a live run too
+
     def __init__(self, path: Path | str, encode: Callable[[Motion], bytes]) -> None:
         """Write what `encode` makes of the take to `path`."""
         self._path = Path(path)
