@@ -21,7 +21,7 @@ def nanoseconds(message):
 
 
 def main(out, count):
-    """Listen until there are `count` of both."""
+    """Listen until frame `count` - 1 and its action units are there."""
     rclpy.init()
     node = rclpy.create_node('unit_listener')
     frames, units = [], []
@@ -32,8 +32,11 @@ def main(out, count):
     while not all(node.count_publishers(topic.topic_name) for topic in heard):
         rclpy.spin_once(node, timeout_sec=0.05)
     print('listening', flush=True)
-    while min(len(frames), len(units)) < int(count):
+    while not (frames and units and frames[-1].index == int(count) - 1
+               and nanoseconds(units[-1]) == nanoseconds(frames[-1])):
         rclpy.spin_once(node, timeout_sec=0.05)
+    count = min(len(frames), len(units))    # a topic that was found late lacks its first ones
+    frames, units = frames[-count:], units[-count:]
     np.savez(out, weights=[frame.weights for frame in frames],
              flags=[frame.flags for frame in frames],
              frame_stamps=list(map(nanoseconds, frames)), stamps=list(map(nanoseconds, units)),
