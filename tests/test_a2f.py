@@ -3,7 +3,6 @@
 """The Audio2Face-3D service, asked by clients made of NVIDIA's own stubs."""
 
 import contextlib
-from fractions import Fraction
 from importlib.util import find_spec
 import os
 from pathlib import Path
@@ -18,7 +17,7 @@ import soundfile
 
 from avatar_bridge.clock import MonotonicClock
 from avatar_bridge.config import SessionConfig
-from avatar_bridge.errors import AudioError, SinkError, UsageError
+from avatar_bridge.errors import SinkError, UsageError
 from avatar_bridge.rig import INDEX, NAMES
 
 if any(find_spec(package) is None for package in ('grpc', 'nvidia_audio2face_3d')):
@@ -32,8 +31,7 @@ from nvidia_ace.status_pb2 import Status
 from nvidia_audio2face_3d import messages_pb2 as nvidia
 from nvidia_audio2face_3d.audio2face_pb2_grpc import A2FControllerServiceStub
 
-from avatar_bridge.a2f.emotions import EMOTIONS, EmotionTrack, expression, vector
-from avatar_bridge.a2f.exchange import Exchange
+from avatar_bridge.a2f.emotions import EMOTIONS
 from avatar_bridge.a2f.messages import AnimationDataStream, AnimationIds, AudioStream
 from avatar_bridge.a2f.server import ANIMATION, CLIPS, CONTROLLER, FACE, Server, host_and_port
 
@@ -204,19 +202,6 @@ def test_emotions_at_first_and_none_where_they_are_not_wanted(channel):
     assert seen[0, INDEX['browInnerUp']] < 0.1
 
 
-def test_emotions_never_part_the_lips():
-    everything = expression(np.ones(len(EMOTIONS), np.float32))
-    for shape in ('jawOpen', 'mouthFunnel', 'mouthUpperUpLeft', 'mouthLowerDownRight'):
-        assert everything[INDEX[shape]] == 0.0
-
-
-def test_only_the_strongest_emotions_show_and_numbers_that_are_none_do_not():
-    track = EmotionTrack(Fraction(60), share=0.5, blend=0.0, transition=0.0, most=1)
-    track.add(float('nan'), {'joy': 1.0})
-    track.add(0.0, {'anger': 0.4, 'fear': 2.0, 'joy': float('inf')})
-    assert np.array_equal(track.next(), 0.5 * vector({'fear': 1.0}))
-
-
 @pytest.mark.parametrize(('parts', 'text'), [
     ([], 'expected audio_stream_header first, got nothing'),
     ([sound(b'')], 'expected audio_stream_header first, got audio_with_emotion'),
@@ -281,6 +266,25 @@ def test_health_knows_the_services_and_can_be_watched(channel):
     watch.cancel()
 
 
+def test_when_all_places_are_taken_one_more_is_told_so(server, channel, monkeypatch):
+    monkeypatch.setattr(server, '_free', threading.BoundedSemaphore(1))
+    held, gone = A2FControllerServiceStub(channel), threading.Event()
+
+    def waiting():
+        yield header()
+        gone.wait(PATIENCE)
+
+    call = held.ProcessAudioStream(waiting(), timeout=PATIENCE)
+    assert next(call).HasField('animation_data_stream_header')
+    with pytest.raises(grpc.RpcError) as caught:
+        asked(channel, header(), end())
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert is_well(channel)
+    gone.set()
+    assert kinds(call) == ['event', 'status']
+    assert len(poses(patient(channel, header(), sound(bytes(4800)), end()))) == 6
+
+
 def test_two_clips_at_once_are_the_same_as_one(channel, speech):
     parts = [header(), sound(pcm(speech, 0.7)), end()]
     found = {}
@@ -333,31 +337,6 @@ def test_animation_of_others_passes_through(channel):
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_an_exchange_holds_little_and_lets_go_of_those_who_leave():
-    exchange, given = Exchange(), []
-    here = threading.Event()
-
-    def endless():
-        while True:
-            given.append(None)
-            yield len(given)
-
-    thread = threading.Thread(
-        target=exchange.send, args=('s', endless(), lambda: not here.is_set()))
-    thread.start()
-    stream = exchange.receive('s', lambda: True)
-    assert [next(stream) for _ in range(3)] == [1, 2, 3]
-    with pytest.raises(UsageError, match='pulls this stream'):
-        next(exchange.receive('s', lambda: True))
-    with pytest.raises(UsageError, match='sends a stream'):
-        exchange.send('s', [], lambda: True)
-    here.set()
-    thread.join(PATIENCE)
-    assert len(given) < 300
-    assert len(list(stream)) == len(given) - 3 - 1      # the last one found no room
-    assert not list(exchange.receive('s', lambda: False))
-
-
 def test_twenty_minutes_are_one_stream(server, channel, monkeypatch):
     """Streaming for long costs no memory and loses nothing; the engine here only counts."""
     from energy_engine import EnergyEngine
@@ -386,15 +365,6 @@ def test_a_taken_port_and_a_wrong_one_are_said(server):
         with pytest.raises(UsageError, match='PORT'):
             host_and_port(text)
     assert host_and_port('[::]:1') == ('::', 1)
-
-
-def test_too_many_emotions_ahead_of_time_are_refused(monkeypatch):
-    monkeypatch.setattr('avatar_bridge.a2f.emotions.MOST_KEYS', 2)
-    track = EmotionTrack(Fraction(60), share=1, blend=0, transition=0, most=3)
-    track.add(1.0, {})
-    track.add(2.0, {})
-    with pytest.raises(AudioError, match='ahead of the audio'):
-        track.add(3.0, {})
 
 
 def test_the_example_of_the_page_runs(server, speech, tmp_path, monkeypatch, capsys):

@@ -36,7 +36,7 @@ class Exchange:
         waiting: deque[Any] = deque()
         with self._change:
             if name in self._streams:
-                raise UsageError(f'stream_id {name!r}: somebody sends a stream of this id already')
+                raise UsageError(f'stream_id {name[:80]!r}: somebody sends this stream already')
             self._streams[name] = waiting
             self._change.notify_all()
         try:
@@ -56,7 +56,7 @@ class Exchange:
         """Yield the messages of the stream called `name`, once it is there."""
         with self._change:
             if name in self._taken:
-                raise UsageError(f'stream_id {name!r}: somebody pulls this stream already')
+                raise UsageError(f'stream_id {name[:80]!r}: somebody pulls this stream already')
             self._taken.add(name)
         try:
             if self._wait(lambda: name in self._streams, alive):

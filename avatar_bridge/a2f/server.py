@@ -50,6 +50,13 @@ CLIPS: Final = 16               # that are animated at once
 CALLS: Final = 64               # of every kind; health is asked even when all clips are taken
 LARGEST: Final = 16 << 20       # bytes of one message: eight minutes at 16 kHz
 GOODBYE: Final = 1.0            # seconds that calls get to end in
+OPTIONS: Final = {
+    'grpc.max_receive_message_length': LARGEST,
+    'grpc.so_reuseport': 0,                         # a taken port is an error, not a coin toss
+    'grpc.keepalive_time_ms': 30_000,               # peers that vanished free their place
+    'grpc.keepalive_timeout_ms': 10_000,
+    'grpc.http2.min_ping_interval_without_data_ms': 5_000,  # who asks often may stay
+}
 
 
 def host_and_port(text: str) -> tuple[str, int]:
@@ -74,8 +81,7 @@ class Server:
         self._stopped = threading.Event()
         self._server: Any = grpc.server(
             ThreadPoolExecutor(CALLS, 'a2f'), handlers=self._handlers(),
-            maximum_concurrent_rpcs=CALLS, options=[
-                ('grpc.max_receive_message_length', LARGEST), ('grpc.so_reuseport', 0)])
+            maximum_concurrent_rpcs=CALLS, options=list(OPTIONS.items()))
         place = f'[{host}]' if ':' in host else host
         try:
             self.port: int = self._server.add_insecure_port(f'{place}:{port}')
