@@ -170,9 +170,10 @@ class SessionConfig:
         'text', 'real', 'frames at the time they are due, or as fast as they can be made',
         choices=('real', 'max'))
     sinks: tuple[str, ...] = _option(
-        'list', (), 'where frames go: zmq[=URL], web[=PORT], csv=FILE, npz=FILE, jsonl=FILE, '
-        'mcap=FILE, mp4=FILE (a film) or png=FILE (a sheet of portraits); '
-        'repeatable; none at all means zmq', name='sink', metavar='NAME[=ARG]')
+        'list', (), 'where frames go: zmq[=URL], web[=PORT]; to avatars livelink, vmc, vts, '
+        'ifacialmocap or vrchat[=HOST:PORT]; to files csv, npz, jsonl, mcap, mp4 (a film), png (a '
+        'sheet of portraits), glb, usda, anim, track or a2f=FILE; repeatable; none at all means '
+        'zmq', name='sink', metavar='NAME[=ARG]')
     avatar: str = _option(
         'text', 'default', 'name of the face, part of every topic', metavar='NAME')
     quiet: bool = _option('switch', False, 'no status line')
