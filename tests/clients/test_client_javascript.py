@@ -93,7 +93,7 @@ def test_a_page_of_another_server_hears_everything_in_order(site, javascript):
     page = javascript.page
     with Feed(site, smiling) as feed:
         page.evaluate(LISTEN, feed.address)
-        page.wait_for_function("heard.filter(([kind]) => kind === 'face').length >= 120")
+        page.wait_for_function("heard.filter(([kind]) => kind === 'face').length >= 60")
     page.wait_for_function("heard.some(([kind]) => kind === 'event')")
     heard = page.evaluate("""heard.map(([kind, told]) => (kind === 'face'
         ? [kind, [told.index, ...told.weights], [...told.head], [...told.eyes], told.fps] : kind
@@ -141,7 +141,7 @@ def test_sound_is_scheduled_without_gaps_and_with_the_face(site, javascript):
           };
           bridge.hear(new AudioContext());
         }""")
-        page.wait_for_function('pieces.length > 90')
+        page.wait_for_function('pieces.length > 60')
     pieces = np.array(page.evaluate('pieces'))[30:]
     delay = page.evaluate('bridge.clock.delay')
     page.evaluate('bridge.close()')

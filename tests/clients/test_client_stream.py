@@ -22,7 +22,7 @@ from avatar_bridge.rig import NAMES
 from avatar_bridge.sinks.zeromq import ZeroMqSink
 from avatar_bridge.sources.file import FileSource
 
-SECONDS = float(os.environ.get('AVATAR_BRIDGE_CLIENT_SECONDS', '4'))
+SECONDS = float(os.environ.get('AVATAR_BRIDGE_CLIENT_SECONDS', '2'))
 
 
 def free_port():

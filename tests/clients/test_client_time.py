@@ -69,15 +69,15 @@ def in_order(way):
 
 @pytest.mark.parametrize('overtaking', [in_order, np.asarray], ids=['tcp', 'reordered'])
 def test_30_ms_of_jitter_cost_less_than_a_frame(client, overtaking):
-    stream, rng = Stream(60), np.random.default_rng(1)
+    stream, rng = Stream(30), np.random.default_rng(1)
     pushes = stream.pushes(overtaking(rng.uniform(0, 30 * MS, len(stream.index))))
-    times, seen, counts = watched(client, pushes, 59.9, begin=1.0)
+    times, seen, counts = watched(client, pushes, 29.9, begin=1.0)
     wrong = error(times, seen)
     print(f'{np.abs(wrong).max() / MS:.2f} ms at most, {np.abs(wrong).mean() / MS:.2f} on average')
     assert np.abs(wrong).max() <= FRAME
     assert (np.diff(seen[:, 0]) >= 0).all()         # nothing goes back
     assert (np.diff(seen[:, 1]) > 0).all()
-    assert counts[:3] == [3600, 0, 0]
+    assert counts[:3] == [1800, 0, 0]
 
 
 def test_more_jitter_delays_the_face_and_is_forgotten(client):
@@ -95,10 +95,10 @@ def test_more_jitter_delays_the_face_and_is_forgotten(client):
 
 
 def test_clocks_that_drift_apart_are_followed(client):
-    stream, rng = Stream(60), np.random.default_rng(3)
+    stream, rng = Stream(30), np.random.default_rng(3)
     stream.drift = 200e-6
     way = rng.uniform(0, 10 * MS, len(stream.index))
-    times, seen, _ = watched(client, stream.pushes(in_order(way)), 59, begin=1.0)
+    times, seen, _ = watched(client, stream.pushes(in_order(way)), 29, begin=1.0)
     true = HERE + (times - HERE) / (1 + stream.drift)
     assert np.abs(error(true, seen)).max() <= 5 * MS
 
