@@ -17,10 +17,11 @@ SPEECH = ROOT / 'avatar_bridge' / 'assets' / 'speech.flac'
 
 #: Folders and files whose tests keep real time or wait for other programs that do.
 TIMED = {
-    'browser', 'clients', 'godot', 'ros', 'test_a2f.py', 'test_cli.py', 'test_demo.py',
-    'test_desk.py', 'test_end_to_end.py', 'test_feed.py', 'test_godot.py', 'test_livelink.py',
-    'test_microphone.py', 'test_play.py', 'test_pump.py', 'test_session.py', 'test_six_sinks.py',
-    'test_stage.py', 'test_vmc.py', 'test_vrchat.py', 'test_web.py', 'test_zeromq.py',
+    'browser', 'clients', 'godot', 'ros', 'test_a2f.py', 'test_blender.py', 'test_cli.py',
+    'test_demo.py', 'test_desk.py', 'test_end_to_end.py', 'test_feed.py', 'test_godot.py',
+    'test_ifacialmocap.py', 'test_livelink.py', 'test_microphone.py', 'test_play.py',
+    'test_pump.py', 'test_session.py', 'test_six_sinks.py', 'test_stage.py', 'test_vmc.py',
+    'test_vrchat.py', 'test_vts.py', 'test_vts_phone.py', 'test_web.py', 'test_zeromq.py',
 }
 
 os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
@@ -75,12 +76,15 @@ def _no_browser():
     return ''
 
 
+def pytest_itemcollected(item):
+    """Mark what keeps real time, before -m chooses."""
+    if TIMED.intersection(item.path.relative_to(HERE).parts):
+        item.add_marker(pytest.mark.timed)
+
+
 @pytest.hookimpl(trylast=True)      # folders below mark their tests first
 def pytest_collection_modifyitems(items):
     """Skip what cannot run and say why; where it must be able to, that is an error."""
-    for item in items:
-        if TIMED.intersection(item.path.relative_to(HERE).parts):
-            item.add_marker(pytest.mark.timed)
     for marker in ('ros', 'model', 'gpu', 'egl', 'browser'):
         chosen = [item for item in items if item.get_closest_marker(marker)]
         if not chosen or not (reason := _missing(marker)):
