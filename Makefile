@@ -72,7 +72,7 @@ test: lint $(stamps)/messages $(stamps)/dialects ros-note
 ifdef TESTS
 	$(python) -m pytest $(TESTS)
 else
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(python) -m pytest -n 2 -m 'not timed'
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(python) -m pytest -n 2 --dist loadfile -m 'not timed'
 	$(python) -m pytest -m timed
 endif
 

@@ -31,7 +31,7 @@ from avatar_bridge.sinks.datagrams import rested
 from avatar_bridge.sinks.tokens import Tokens, config_folder
 
 try:
-    from aiohttp import ClientError, ClientSession, ClientWebSocketResponse
+    from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, ClientWSTimeout
 except ImportError as missing:      # pragma: no cover
     raise MissingPackageError('the vts sink needs aiohttp; pip install aiohttp') from missing
 
@@ -43,6 +43,7 @@ ANSWER_TIME: Final = 10.0       # seconds for an answer that no user is asked fo
 HEARTBEAT: Final = 5.0          # seconds after which a silent VTube Studio is asked
 REFRESH: Final = 0.5            # seconds; VTube Studio forgets parameters after one
 GOODBYE: Final = 0.5            # seconds for the last frames to leave
+HANG_UP_TIME: Final = 0.4       # seconds that the other side may take to hang up, too
 MOST_WAITING: Final = 16        # frames; newer ones push out older ones
 LARGEST_ANSWER: Final = 2**22   # bytes
 TOKENS: Final = 'vtube_studio.json'
@@ -183,20 +184,25 @@ class VTubeStudio:
         self._loop = asyncio.get_running_loop()
         async with ClientSession() as session:
             socket = await asyncio.wait_for(session.ws_connect(
-                f'ws://{self._peer}', heartbeat=HEARTBEAT, max_msg_size=LARGEST_ANSWER), CALL_TIME)
-            talk = Talk(socket)
-            await self._introduce(talk)
-            await self._prepare(talk)
-            self._ready.set()
-            tasks = [asyncio.create_task(self._inject(talk)),
-                     asyncio.create_task(self._listen(talk))]
+                f'ws://{self._peer}', heartbeat=HEARTBEAT, max_msg_size=LARGEST_ANSWER,
+                timeout=ClientWSTimeout(ws_close=HANG_UP_TIME)), CALL_TIME)
             try:
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()
+                await self._converse(Talk(socket))
             finally:
-                for task in tasks:
-                    task.cancel()
+                await socket.close()
+
+    async def _converse(self, talk: Talk) -> None:
+        await self._introduce(talk)
+        await self._prepare(talk)
+        self._ready.set()
+        tasks = [asyncio.create_task(self._inject(talk)), asyncio.create_task(self._listen(talk))]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
 
     async def _introduce(self, talk: Talk) -> None:
         """Say who we are, by the token that we got before or by one that the user gives us."""
@@ -231,11 +237,14 @@ class VTubeStudio:
         """Set parameters frame by frame, and again where frames pause, until told to stop."""
         shown: TimedFrame | None = None
         while not (self._ending and not self._waiting):
-            with contextlib.suppress(asyncio.TimeoutError):
+            again = []
+            try:
                 await asyncio.wait_for(self._wake.wait(), REFRESH)
+            except asyncio.TimeoutError:
+                again = [shown] if shown else []
             self._wake.clear()
             frames = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            for frame in frames or ([shown] if shown else []):
+            for frame in frames or again:
                 shown = frame
                 await talk.say('InjectParameterDataRequest', self._values(frame))
         await talk.quiet.wait()         # who hangs up at once may not be heard to the end

@@ -71,7 +71,8 @@ def watch(page, seconds):
                             if shown['at'] > newest - 3000])
 
 
-@pytest.mark.parametrize('seconds', [5, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('seconds', [60])
 def test_frames_are_not_queued(visit, seconds):
     with Feed(impulses) as feed:
         page = visit(feed.address, allowed=('ERR_CONNECTION_REFUSED',))

@@ -20,7 +20,8 @@ _numbers = count()
 @pytest.fixture
 def domain(monkeypatch):
     """Return a domain id of this test's own, which its child processes inherit."""
-    number = 1 + (os.getpid() * 7 + next(_numbers)) % 100
+    worker = os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw')
+    number = 1 + (2 * (os.getpid() // 2 + next(_numbers)) + int(worker) % 2) % 100
     monkeypatch.setenv('ROS_DOMAIN_ID', str(number))
     monkeypatch.setenv('ROS_PYTHON_CHECK_FIELDS', '1')
     return number
