@@ -110,7 +110,7 @@ def test_a_trajectory_controller_gets_30_commands_a_second_and_a_jaw_that_goes_t
     from trajectory_msgs.msg import JointTrajectory
 
     (tmp_path / 'slow.yaml').write_text(
-        'rate: 30\njoints: {jaw: {limits: [0, 1], velocity: 0.5, shapes: {jawOpen: 4}}}\n')
+        'rate: 30\njoints: {jaw: {limits: [0, 1], velocity: 0.5, shapes: {jawOpen: 1}}}\n')
     frames = controller.collect(BlendshapeFrame, '/avatar_bridge/blendshapes')
     got = controller.collect(JointTrajectory, '/avatar_bridge/joint_trajectory')
     program = launch(autostart='true', source=speech, joints=tmp_path / 'slow.yaml',
