@@ -23,9 +23,10 @@ FILM = ['moderngl>=5.10', 'av>=12', 'pillow>=10']
 A2F = ['grpcio>=1.67,<=1.67.1', 'nvidia-ace==1.0.0', 'nvidia-audio2face-3d==1.3.0']
 TRAIN = ['torch>=2.6', 'onnx>=1.17', 'pygltflib>=1.16']
 TEST = [
-    'pytest>=8', 'pytest-timeout>=2.3', 'pytest-xdist>=3.5', 'hypothesis>=6.100', 'mypy>=1.11',
-    'ruff>=0.8', 'psutil>=5.9', 'playwright>=1.45', 'pygltflib>=1.16', 'python-osc>=1.9',
-    'PyYAML>=6', 'soxr>=0.5', 'websockets>=13', 'usd-core>=26.8', 'openfacefx>=0.20', *A2F,
+    'pytest>=8', 'pytest-rerunfailures>=14', 'pytest-timeout>=2.3', 'pytest-xdist>=3.5',
+    'hypothesis>=6.100', 'mypy>=1.11', 'ruff>=0.8', 'psutil>=5.9', 'playwright>=1.45',
+    'pygltflib>=1.16', 'python-osc>=1.9', 'PyYAML>=6', 'soxr>=0.5', 'websockets>=13',
+    'usd-core>=26.8', 'openfacefx>=0.20', *A2F,
 ]
 #: A real rclpy and DDS from PyPI, for a machine where no ROS 2 is sourced.
 ROS = [f'ros-kilted-{name}' for name in (

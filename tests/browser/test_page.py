@@ -192,7 +192,7 @@ def test_a_new_seed_is_a_new_stream(visit, viewers, long_speech):
 
 def test_a_lost_stream_comes_back(visit, viewers, long_speech):
     one = viewers(long_speech)
-    page = visit(one.address, allowed=('WebSocket',))
+    page = visit(one.address, allowed=('WebSocket', 'ERR_CONNECTION'))
     first = page.until("state.state === 'live' && state.pictures > 3")
     one.end(signal.SIGKILL)
     state = page.until("state.state === 'lost' && !Object.values(state.weights).some(Boolean)")

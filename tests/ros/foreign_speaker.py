@@ -56,6 +56,7 @@ def main(kind, file, seconds):
         about = node.create_publisher(msg.AudioInfo, 'audio_info', 1)
         while not about.get_subscription_count():
             time.sleep(0.02)
+        time.sleep(1)       # the node must have found us, too: it is said once
         about.publish(info(rate, 'MP3' if kind == 'mp3' else 'WAVE'))
     while not publisher.get_subscription_count():
         time.sleep(0.02)

@@ -6,7 +6,7 @@
 from pathlib import Path
 import time
 
-from conftest import stop
+from conftest import stop, wait_until
 from controller import Controller
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def test_a_bundle_that_does_not_exist_is_refused_with_the_reason(launch, control
     program = launch(bundle='nobody')
     assert not controller.change('configure')
     assert controller.state() == 'unconfigured'
-    assert "no bundle 'nobody'" in program.log()
+    wait_until(lambda: "no bundle 'nobody'" in program.log())
     assert controller.set('bundle', 'live') == (True, '')
     assert controller.change('configure')
 
@@ -69,7 +69,7 @@ def test_a_bundle_that_does_not_exist_is_refused_with_the_reason(launch, control
 def test_what_a_parameter_file_says_wrongly_is_refused_in_one_line(launch, parameters, expected):
     program = launch(**parameters)
     assert program.wait(15) == 2
-    assert expected in program.log()
+    wait_until(lambda: expected in program.log())
     assert len(program.log().strip().splitlines()) == 1
 
 
@@ -159,7 +159,7 @@ def test_a_type_that_is_not_installed_is_refused(launch, controller):
     assert controller.change('configure')
     assert not controller.change('activate')
     assert controller.state() == 'inactive'
-    assert 'audio_common_msgs' in program.log()
+    wait_until(lambda: 'audio_common_msgs' in program.log())
 
 
 def test_a_file_as_source_is_animated_to_its_end_and_the_node_rests(

@@ -150,7 +150,7 @@ def test_joints_that_are_not_there_keep_the_node_unconfigured_and_can_be_mended(
 ):
     program = launch(joints=tmp_path / 'nobody.yaml')
     assert not controller.change('configure')
-    assert 'cannot read' in program.log()
+    wait_until(lambda: 'cannot read' in program.log())
     assert controller.set('joints', str(EXAMPLE)) == (True, '')
     assert 'did you mean' in controller.set('joint_messages', 'trajectry')[1]
     assert controller.set('joint_messages', 'commands') == (True, '')
