@@ -35,6 +35,8 @@ LIP_GAP_TERMS: Final = {
     'cheekPuff': -0.011, 'jawForward': 0.014, 'mouthLeft': -0.014, 'mouthRight': -0.014,
 }
 
+UPPER_FACE: Final = tuple(INDEX[name] for name in NAMES if name.startswith(('eye', 'brow')))
+
 
 def _gap_row() -> NDArray[np.float32]:
     row = np.zeros(len(NAMES), np.float32)
@@ -87,8 +89,11 @@ def pearson(one: Array, other: Array) -> float:
 
 
 def at_times(track: Array, times: Array, *, fps: float) -> NDArray[np.float64]:
-    """Read a (n,) track, whose frame i stands at i / `fps`, at `times` in seconds."""
-    return np.interp(times, np.arange(len(track)) / fps, np.asarray(track, float))
+    """Read a (n,) or (n, channels) track, whose frame i stands at i / `fps`, at `times`, s."""
+    track = np.asarray(track, float)
+    columns = [np.interp(times, np.arange(len(track)) / fps, column)
+               for column in track.reshape(len(track), -1).T]
+    return np.stack(columns, axis=-1).reshape(len(times), *track.shape[1:])
 
 
 def lip_gap_correlation(predicted: Array, tracked: Array, *, fps: float, tracked_fps: float,
@@ -179,6 +184,11 @@ def seam_ratio(weights: Array, hop: int) -> float:
         return float('nan')
     inside = np.percentile(change[~seams], 95)
     return float(np.percentile(change[seams], 95) / inside) if inside > 0 else float('nan')
+
+
+def diversity(takes: Array) -> float:
+    """Return the deviation (n - 1) over seeds, meant over the rest, of (seeds, n, channels)."""
+    return float(np.std(np.asarray(takes, float), axis=0, ddof=1).mean())
 
 
 def loudness_envelope(samples: Array, sample_rate: int, *, fps: float,

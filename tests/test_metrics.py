@@ -157,3 +157,15 @@ def test_upper_face_dynamics_is_signed_and_zero_for_the_same_motion():
     assert metrics.upper_face_dynamics(truth, still, neutral, upper) == pytest.approx(-0.5)
     twice = neutral + 2 * (truth - neutral)     # squared distance 0, 4: deviation 2
     assert metrics.upper_face_dynamics(twice, truth, neutral, upper) == pytest.approx(-1.5)
+
+
+def test_diversity_is_the_deviation_from_seed_to_seed():
+    takes = np.stack([np.full((10, 2), value) for value in (0.0, 0.2)])
+    assert metrics.diversity(takes) == pytest.approx(np.std([0.0, 0.2], ddof=1))
+    assert metrics.diversity(np.repeat(takes[:1], 3, axis=0)) == 0
+
+
+def test_a_track_of_several_channels_is_read_channel_by_channel():
+    track = np.stack([np.arange(5.0), np.arange(5.0) ** 2], axis=1)
+    assert metrics.at_times(track, np.array([0.05, 9.0]), fps=10) == pytest.approx(
+        np.array([[0.5, 0.5], [4.0, 16.0]]))

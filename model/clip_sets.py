@@ -1,0 +1,105 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Clips that motion is judged by, with what is known about the face that said them.
+
+100 GRID clips that no training sees, 10 clips of talkers that nobody fitted, synthetic voices that
+no training hears (with their teacher's curves and phones), and the bundled speech.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+import json
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+import soundfile
+
+from avatar_bridge.audio.intake import Intake
+from avatar_bridge.frames import AudioBlock
+from model import metrics, teacher
+from model.data import HELD_OUT_VOICES, kokoro_phones
+from model.phones import SILENCE
+
+Array = NDArray[np.floating]
+
+SAMPLE_RATE: Final = 16000
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What was said, and what is known about the face that said it."""
+
+    name: str
+    samples: Array                                  # (n,) 16 kHz mono
+    speech: tuple[tuple[float, float], ...]         # seconds in which somebody speaks
+    tracked: Array | None = None                    # (m,) inner-lip gap, in a unit of its own
+    tracked_fps: float = 25.0                       # label i stands at i / tracked_fps
+    phones: tuple[tuple[str, float, float], ...] = ()
+    truth: Array | None = None                      # (m, 52) weights, at tracked_fps too
+
+
+def clip_sets(data: Path) -> dict[str, list[Clip]]:
+    """Return the clips to judge by, per set; only what `data` has."""
+    sets = {}
+    if (data / 'grid_s1').is_dir():
+        ids = (data / 'grid_s1' / 'validation.txt').read_text().split()
+        sets['grid_s1'] = list(grid_clips(data / 'grid_s1', ids))
+    if (data / 'grid_others').is_dir():
+        sets['grid_others'] = list(grid_clips(data / 'grid_others'))
+    if (data / 'kokoro').is_dir():
+        sets['kokoro'] = list(kokoro_clips(data / 'kokoro'))
+    return {**sets, 'speech': [bundled_speech()]}
+
+
+def read_audio(path: Path) -> Array:
+    """Return a file as (n,) float32 at 16 kHz, mono."""
+    samples, sample_rate = soundfile.read(path, dtype='float32', always_2d=True)
+    intake = Intake(SAMPLE_RATE)
+    return np.concatenate([intake.push(AudioBlock(0, samples, sample_rate)), intake.flush()])
+
+
+def grid_clips(folder: Path, ids: Sequence[str] | None = None) -> Iterator[Clip]:
+    """
+    Yield the GRID clips of `folder`, all or those named.
+
+    A label stands at i / 25 s: in 250 clips the tracked lips part within 10 ms of the burst of b.
+    """
+    face = np.load(folder / 'face.npz')
+    words = json.loads((folder / 'words.json').read_text())
+    gap, height = (face['lip'][..., list(face['lip_names']).index(name)].astype(float)
+                   for name in ('inner_lip_gap_px', 'face_height_px'))
+    rows = {str(name): row for row, name in enumerate(face['ids'])}
+    for name in ids if ids is not None else rows:
+        speech = tuple((start, end) for word, start, end in words[name] if word != 'sil')
+        yield Clip(name, read_audio(folder / 'audio' / f'{name}.opus'), speech,
+                   gap[rows[name]] / height[rows[name]], float(face['fps']))
+
+
+def kokoro_clips(folder: Path, count: int = 30) -> Iterator[Clip]:
+    """Yield clips of the held-out voices, spread over them; `truth` is their teacher's."""
+    rows = [json.loads(line) for path in sorted(folder.glob('align_*.jsonl'))
+            for line in path.read_text().splitlines()]
+    held = [row for row in rows if {row['voice'], row['voice2']} & set(HELD_OUT_VOICES)]
+    for row in held[::max(1, len(held) // count)][:count]:
+        samples = read_audio(folder / f'{row["id"]}.opus')
+        phones = kokoro_phones(row, samples)
+        speech = tuple((phone.start, phone.end) for phone in phones if phone.kind != SILENCE)
+        truth = teacher.animate(phones, teacher.loudness(samples))
+        yield Clip(row['id'], samples, speech, metrics.lip_gap(truth), teacher.RATE,
+                   tuple((phone.symbol, phone.start, phone.end) for phone in phones), truth)
+
+
+def bundled_speech() -> Clip:
+    """Return the speech that ships with the package, with its phones."""
+    folder = Path(str(files('avatar_bridge') / 'assets'))
+    about = json.loads((folder / 'speech.json').read_text())
+    phones = tuple((ipa, start, end) for ipa, start, end in about['phones'])
+    return Clip('speech', read_audio(folder / 'speech.flac'),
+                tuple((start, end) for _, start, end in phones), phones=phones)
