@@ -52,6 +52,10 @@ class AnimatedBy(Protocol):
         """Samples a second that `push` wants."""
         ...
 
+    def nearest_steps(self, wanted: int) -> int:
+        """Return the steps nearest to `wanted` that the network can; 0 is what it does best."""
+        ...
+
     def push(self, samples: Samples) -> list[FaceFrame]:
         """Hear samples; return the frames that are final now."""
         ...

@@ -12,23 +12,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import hashlib
-import json
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from avatar_bridge import rig
 from avatar_bridge.config import EngineConfig
-from avatar_bridge.diffusion.face_model import DiffusionFaceModel
+from avatar_bridge.diffusion.face_model import DiffusionFaceModel, Sampling
 from avatar_bridge.errors import BundleError, UsageError
 from avatar_bridge.frames import Weights
-from avatar_bridge.ports import FaceModel
+from avatar_bridge.manifest import read_manifest
+from avatar_bridge.ports import Backend, FaceModel
+from avatar_bridge.stream.denoiser import StreamDenoiser
 from avatar_bridge.timeline import StreamSpec
 
-FORMAT: Final = 1
 SHIPPED: Final = Path(__file__).parent / 'bundles'
-NETWORKS: Final = ('live',)
 
 
 @dataclass(frozen=True)
@@ -69,23 +67,30 @@ class Bundle:
         if not lowest <= spec.fps <= highest:
             raise UsageError(f'bundle {self.name} makes {lowest} to {highest} frames a second, '
                              f'{float(spec.fps):g} were asked for')
+        least, most = self.manifest['steps']
+        if config.steps and not least <= config.steps <= most:
+            raise UsageError(f'bundle {self.name} takes {least} to {most} steps, {config.steps} '
+                             'were asked for')
+        denoiser = StreamDenoiser(self.backend(config), spec, style=self.style(config.style))
+        return DiffusionFaceModel(denoiser, spec, steps=config.steps, seed=config.seed,
+                                  guidance_scale=config.guidance,
+                                  sampling=Sampling.from_manifest(self.manifest))
+
+    def backend(self, config: EngineConfig) -> Backend:
+        """Return what opens the graphs."""
         if config.backend != 'onnx':
             raise UsageError(f'bundle {self.name} holds graphs for the backend onnx; '
                              f'{config.backend} was asked for')
-        from avatar_bridge.onnx_models import OnnxDenoiser
+        from avatar_bridge.onnx_models import OnnxBackend
 
-        denoiser = OnnxDenoiser(self.path, spec, style=self.style_index(config.style))
-        return DiffusionFaceModel(denoiser, spec, steps=config.steps, seed=config.seed,
-                                  guidance_scale=config.guidance)
+        return OnnxBackend(self.path)
 
-    def style_index(self, style: str) -> int:
-        """Return the index of a style; the empty name is the default."""
-        if not style:
-            return 0
-        if style not in self.styles:
+    def style(self, name: str) -> Weights:
+        """Return the (style width,) vector of a style; the empty name is the first."""
+        if name and name not in self.styles:
             raise UsageError(f'bundle {self.name} has the styles {", ".join(self.styles)}; '
-                             f'{style!r} was asked for')
-        return self.styles.index(style)
+                             f'{name!r} was asked for')
+        return np.asarray(self.manifest['styles'][name or self.styles[0]], np.float32)
 
 
 def load_bundle(name: str | Path = 'live') -> Bundle:
@@ -114,34 +119,6 @@ def find_bundle(name: str | Path) -> Path:
     known = sorted(path.parent.name for path in SHIPPED.glob('*/manifest.json'))
     raise BundleError(f'no bundle {str(name)!r}: expected one of {", ".join(known) or "(none)"} '
                       'or a folder with a manifest.json')
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Return the checked manifest of the bundle in `path`."""
-    try:
-        manifest = json.loads((path / 'manifest.json').read_text(encoding='utf-8'))
-        check_manifest(manifest)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(f'{path}: the manifest is not one that this program reads: '
-                          f'{error!r}') from error
-    return dict(manifest)
-
-
-def check_manifest(manifest: dict[str, Any]) -> None:
-    """Raise ValueError or KeyError where a manifest is not format 1 for this rig."""
-    if manifest['format'] != FORMAT:
-        raise ValueError(f'format {manifest["format"]}, expected {FORMAT}')
-    if manifest['network'] not in NETWORKS:
-        raise ValueError(f'network {manifest["network"]!r}, expected one of {NETWORKS}')
-    if tuple(manifest['rig']) != rig.NAMES:
-        raise ValueError('the rig is not ARKit-52 in Apple\'s order')
-    for key in ('mean', 'deviation'):
-        if np.asarray(manifest[key], np.float32).shape != (len(rig.NAMES),):
-            raise ValueError(f'{key} has not {len(rig.NAMES)} numbers')
-    if not manifest['files'] or any('/' in name or '\\' in name for name in manifest['files']):
-        raise ValueError('files must be names in the bundle\'s own folder')
-    for key in ('name', 'fps', 'sample_rate', 'styles', 'steps', 'languages', 'data'):
-        manifest[key]
 
 
 def file_hash(path: Path) -> str:

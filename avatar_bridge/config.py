@@ -124,8 +124,8 @@ class EngineConfig:
         'ratio', FPS, 'face frames a second', unit='1/s', lowest=24, highest=60,
         metavar='N')
     steps: int = _option(
-        'integer', 1, 'denoising steps for each hop: more are livelier, not more exact', lowest=1,
-        highest=8, metavar='N', live=True)
+        'integer', 0, 'denoising steps for each hop: more are livelier, not more exact; 0 is what '
+        'the bundle does best', lowest=0, highest=50, metavar='N', live=True)
     seed: int = _option(
         'integer', 0, 'same seed, same face', lowest=0, highest=2**31 - 1, metavar='N')
     style: str = _option(

@@ -22,7 +22,7 @@ def describe(bundle: Bundle) -> str:
         ('rig', f'ARKit, {len(about["rig"])} blendshapes'),
         ('audio', f'{bundle.sample_rate} Hz'),
         ('frames', f'{lowest} to {highest} a second, {about["steps"][0]} to {about["steps"][1]} '
-                   'steps'),
+                   f'steps, usually {about["usual_steps"]}'),
         *((f'latency {name}', latency(bundle, name)) for name in PROFILES),
         ('styles', ', '.join(bundle.styles)),
         ('languages', ', '.join(about['languages'])),

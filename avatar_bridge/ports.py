@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from avatar_bridge.frames import (
@@ -53,6 +53,10 @@ class FaceModel(Protocol):
         """Return the state before the first sample: silence, a face at rest."""
         ...
 
+    def nearest_steps(self, wanted: int) -> int:
+        """Return the steps nearest to `wanted` that the network can; 0 is what it does best."""
+        ...
+
     def predict(
         self, audio: AudioWindow, known: Weights, state: State,
     ) -> tuple[FrameWindow, State]:
@@ -84,6 +88,31 @@ class ModelBundle(Protocol):
 
     def face_model(self, spec: StreamSpec, config: EngineConfig) -> FaceModel:
         """Return the network, ready to predict windows cut as `spec` says."""
+        ...
+
+
+class Graph(Protocol):
+    """An exported function of a network, whatever runs it."""
+
+    @property
+    def inputs(self) -> Mapping[str, Sequence[Any]]:
+        """Shape of each input by name; a dimension that may vary is no integer."""
+        ...
+
+    def __call__(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the outputs by name, in order; inputs that it does not have are ignored."""
+        ...
+
+
+class Backend(Protocol):
+    """What opens the graphs of a bundle."""
+
+    def __call__(self, name: str, sizes: Mapping[str, int] | None = None) -> Graph:
+        """
+        Open a graph by its name, without suffix; `sizes` fixes dimensions that may vary.
+
+        Raises `BundleError` where it cannot be run.
+        """
         ...
 
 

@@ -196,8 +196,8 @@ class Session:
         self._offer([Cue(0, event)], self._presenter.generation)
 
     def set_steps(self, steps: int) -> None:
-        """Use `steps` sampler steps from now on, time permitting."""
-        self._policy.want(steps)
+        """Use `steps` sampler steps from now on, time permitting; 0: the bundle's usual."""
+        self._policy.want(self._engine.nearest_steps(steps))
 
     def set_gains(self, gains: Mapping[str, float]) -> None:
         """Multiply shapes from the next frame on."""

@@ -10,6 +10,7 @@ The graphs are compared with eager torch over random cuts before anything is wri
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 import json
 from pathlib import Path
 import shutil
@@ -25,8 +26,10 @@ from torch import Tensor, nn
 
 from avatar_bridge import rig
 from avatar_bridge.audio import mel
-from avatar_bridge.bundle import FORMAT, file_hash
-from model.live_denoiser import Condition, Cut, LiveConfig, LiveDenoiser
+from avatar_bridge.bundle import file_hash
+from avatar_bridge.manifest import FORMAT
+from model.condition import Condition, Cut
+from model.networks import KINDS, make
 
 OPSET = 17
 TOLERANCE = 1e-4
@@ -35,7 +38,7 @@ TOLERANCE = 1e-4
 class Listen(nn.Module):
     """The encoder with its caches as separate inputs and outputs."""
 
-    def __init__(self, network: LiveDenoiser) -> None:
+    def __init__(self, network: nn.Module) -> None:
         """Wrap `network`."""
         super().__init__()
         self.network = network
@@ -49,7 +52,7 @@ class Listen(nn.Module):
 class Align(nn.Module):
     """The attention biases of a window."""
 
-    def __init__(self, network: LiveDenoiser) -> None:
+    def __init__(self, network: nn.Module) -> None:
         """Wrap `network`."""
         super().__init__()
         self.network = network
@@ -63,7 +66,7 @@ class Align(nn.Module):
 class Denoise(nn.Module):
     """One denoising step with flat inputs."""
 
-    def __init__(self, network: LiveDenoiser) -> None:
+    def __init__(self, network: nn.Module) -> None:
         """Wrap `network`."""
         super().__init__()
         self.network = network
@@ -82,7 +85,7 @@ def random_cut(frames: int, tokens: int, rng: np.random.Generator) -> dict[str, 
     return {name: torch.tensor(row[None].astype(np.float32)) for name, row in rows.items()}
 
 
-def random_step(network: LiveDenoiser, cut: dict[str, Tensor], rng: np.random.Generator,
+def random_step(network: nn.Module, cut: dict[str, Tensor], rng: np.random.Generator,
                 ) -> dict[str, Tensor]:
     """Return random inputs of the graph `denoise` for a window cut like `cut`."""
     frames, tokens = cut['times'].shape[1], cut['token_times'].shape[1]
@@ -95,14 +98,14 @@ def random_step(network: LiveDenoiser, cut: dict[str, Tensor], rng: np.random.Ge
         'heard': torch.tensor(rng.standard_normal(shape, np.float32)),
         'motion': motion,
         'audio': audio,
-        'style': torch.tensor([int(rng.integers(0, config.styles))]),
+        'style': torch.tensor(rng.standard_normal((1, network.style.embedding_dim), np.float32)),
     }
 
 
-def export_graphs(network: LiveDenoiser, folder: Path) -> None:
+def export_graphs(network: nn.Module, folder: Path) -> None:
     """Write `listen.onnx`, `align.onnx` and `denoise.onnx`; frames and tokens are dynamic."""
     rng = np.random.default_rng(0)
-    state = network.encoder.initial_state()
+    state = network.initial_state()
     caches = [f'cache_{index}' for index in range(len(state))]
     write_graph(Listen(network), folder / 'listen.onnx',
                 {'features': torch.zeros(1, 4, mel.BANDS),
@@ -147,19 +150,20 @@ def store_halves(path: Path) -> None:
     onnx.save(graph, path)
 
 
-def parity(network: LiveDenoiser, folder: Path) -> float:
+def parity(network: nn.Module, folder: Path) -> float:
     """Return the largest difference between the graphs and eager torch over random cuts."""
-    from avatar_bridge.onnx_models import open_graph
+    from avatar_bridge.onnx_models import OnnxBackend
 
     rng = np.random.default_rng(1)
-    graphs = {name: open_graph(folder / f'{name}.onnx') for name in ('listen', 'align', 'denoise')}
-    state = network.encoder.initial_state()
+    backend = OnnxBackend(folder)
+    graphs = {name: backend(name) for name in ('listen', 'align', 'denoise')}
+    state = network.initial_state()
     caches = {f'cache_{index}': part.numpy() for index, part in enumerate(state)}
     worst = 0.0
 
     def compare(graph: str, inputs: dict[str, Any], expected: tuple[Tensor, ...]) -> list[Any]:
         nonlocal worst
-        found: list[Any] = graphs[graph].run(None, inputs)
+        found = list(graphs[graph](inputs).values())
         worst = max(worst, *(float(np.abs(a - b.numpy()).max())
                              for a, b in zip(found, expected, strict=True)))
         return found
@@ -181,13 +185,15 @@ def as_arrays(tensors: dict[str, Tensor]) -> dict[str, Any]:
     return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
-def manifest(folder: Path, *, mean: Tensor, deviation: Tensor, about: dict[str, Any],
+def manifest(folder: Path, kind: str, *, mean: Tensor, deviation: Tensor, about: dict[str, Any],
              ) -> dict[str, Any]:
-    """Return the manifest of the graphs in `folder`."""
+    """Return the manifest of the graphs in `folder`; `about` may say otherwise."""
+    sampling = KINDS[kind].sampling
     return {
-        'format': FORMAT, 'network': 'live', 'rig': list(rig.NAMES),
+        'format': FORMAT, 'network': kind, 'rig': list(rig.NAMES),
         'fps': [24, 60], 'sample_rate': mel.SAMPLE_RATE, 'lookahead_ms': [0, 200],
-        'steps': [1, 8],
+        'schedule': sampling.schedule, 'steps': [sampling.least_steps, sampling.most_steps],
+        'usual_steps': sampling.usual_steps, 'past_from_steps': sampling.past_from_steps,
         'mean': [round(float(value), 6) for value in mean],
         'deviation': [round(float(value), 6) for value in deviation],
         **about,
@@ -195,10 +201,19 @@ def manifest(folder: Path, *, mean: Tensor, deviation: Tensor, about: dict[str, 
     }
 
 
+def styles(network: nn.Module, names: Sequence[str]) -> dict[str, list[float]]:
+    """Return the vector of each named style: the rows of the network's table, in order."""
+    table = network.style.weight
+    if len(names) != len(table):
+        raise SystemExit(f'not exported: {len(names)} names of styles for {len(table)} rows')
+    return {name: [round(float(value), 6) for value in row]
+            for name, row in zip(names, table, strict=True)}
+
+
 def export(run: Path, out: Path, about: dict[str, Any]) -> float:
     """Write the bundle of the averaged parameters of `run`; return the parity reached."""
     saved = torch.load(run / 'checkpoint.pt', map_location='cpu', weights_only=True)
-    network = LiveDenoiser(LiveConfig(**saved['config']))
+    network = make(saved['kind'], KINDS[saved['kind']].config(**saved['config']))
     network.load_state_dict(saved['average'])
     # The graphs store 16 bits, so these are the parameters that they are compared with.
     network.half().float().eval().requires_grad_(False)
@@ -209,9 +224,11 @@ def export(run: Path, out: Path, about: dict[str, Any]) -> float:
         if worst > TOLERANCE:
             raise SystemExit(f'not exported: the graphs differ from torch by {worst:.2e}, '
                              f'allowed are {TOLERANCE:.0e}')
-        about = {**about, 'parameters': sum(p.numel() for p in network.parameters()),
+        about = {**about, 'styles': styles(network, about['styles']),
+                 'parameters': sum(p.numel() for p in network.parameters()),
                  'trained_steps': saved['step']}
-        written = manifest(folder, mean=saved['mean'], deviation=saved['deviation'], about=about)
+        written = manifest(folder, saved['kind'], mean=saved['mean'],
+                           deviation=saved['deviation'], about=about)
         (folder / 'manifest.json').write_text(json.dumps(written, indent=1) + '\n')
         out.mkdir(parents=True, exist_ok=True)
         for path in sorted(folder.iterdir()):

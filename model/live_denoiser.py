@@ -12,7 +12,6 @@ the look-ahead is whatever the caller gives, and any frame rate works.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +19,7 @@ import torch.nn.functional as F
 
 from avatar_bridge import rig
 from avatar_bridge.audio import mel
+from model.condition import Condition, Cut
 from model.layers import Attention, CausalConv, ConvBlock, SecondsBias, TimestepEmbedding
 
 TOKEN_SECONDS = 2 * mel.STRIDE / mel.SAMPLE_RATE      # the encoder halves the feature rate
@@ -37,24 +37,6 @@ class LiveConfig:
     styles: int = 1
     motion_span: tuple[float, float] = (-0.45, 0.45)
     audio_span: tuple[float, float] = (-0.5, 0.25)
-
-
-class Cut(NamedTuple):
-    """Where the frames and tokens of a window lie; times in seconds."""
-
-    times: Tensor           # (batch, frames) start of each frame
-    blocks: Tensor          # (batch, frames) block number; a frame sees blocks up to its own
-    horizons: Tensor        # (batch, frames) no token that was complete later is heard
-    token_times: Tensor     # (batch, tokens) when each token was complete
-
-
-class Condition(NamedTuple):
-    """What the denoiser hears and how far it sees."""
-
-    heard: Tensor           # (batch, layers, tokens, 2 width), from `listen`
-    motion: Tensor          # (batch, heads, frames, frames), from `align`
-    audio: Tensor           # (batch, heads, frames, 1 + tokens), from `align`
-    style: Tensor           # (batch,) index of the style
 
 
 class MelEncoder(nn.Module):
@@ -138,6 +120,10 @@ class LiveDenoiser(nn.Module):
         self.out = nn.Linear(config.width, len(rig.NAMES))
         nn.init.zeros_(self.out.weight)
 
+    def initial_state(self, batch: int = 1) -> list[Tensor]:
+        """Return the encoder's caches before the first sample."""
+        return self.encoder.initial_state(batch)
+
     def listen(self, features: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Return keys and values (batch, layers, tokens, 2 width) of new features."""
         tokens, state = self.encoder(features, state)
@@ -164,10 +150,22 @@ class LiveDenoiser(nn.Module):
         :param noisy: (batch, frames, 52), standardised
         :param timesteps: (batch, frames) noise times
         """
-        level = F.silu(self.timestep(timesteps) + self.style(condition.style)[:, None])
+        level = F.silu(self.timestep(timesteps) + condition.style[:, None])
         modulation = self.modulate(level).reshape(*level.shape[:2], 6, level.shape[2])
         x = self.into(noisy)
         for index, layer in enumerate(self.layers):
             x = layer(x, condition.heard[:, index], modulation,
                       (condition.motion, condition.audio))
         return self.out(self.norm(x))
+
+
+class Regressor(LiveDenoiser):
+    """
+    The same trunk without noise: one pose for each sound, the mean of what could be.
+
+    The deterministic baseline that diffusion is compared with.
+    """
+
+    def denoise(self, noisy: Tensor, timesteps: Tensor, condition: Condition) -> Tensor:
+        """Estimate the coefficients (batch, frames, 52) from what is heard alone."""
+        return super().denoise(torch.zeros_like(noisy), torch.ones_like(timesteps), condition)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Train network `live`: `python -m model.train CONFIG.toml`.
+Train a denoising network: `python -m model.train CONFIG.toml`.
 
 Every step draws its batch from (seed, step), so a run resumed from a checkpoint is the run that
 was never stopped. CPU and GPU run the same file; on a GPU the matrix work is done in bfloat16.
@@ -16,6 +16,7 @@ import csv
 from dataclasses import asdict, dataclass, field
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,10 +24,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from avatar_bridge import rig
+from avatar_bridge.diffusion.sampler import SCHEDULES
 from model.batches import Batch, BatchConfig, draw
+from model.condition import Condition, Cut
 from model.data import Corpus, load_corpus
-from model.live_denoiser import Condition, Cut, LiveConfig, LiveDenoiser
+from model.live_denoiser import LiveConfig
 from model.losses import coefficient_loss, lip_gap_loss, seal_loss, velocity_loss
+from model.networks import KINDS, make
 from model.settings import read_toml
 
 
@@ -48,16 +52,24 @@ class TrainConfig:
     seed: int = 1
     checkpoint_every: int = 200
     threads: int = 2
-    network: LiveConfig = field(default_factory=LiveConfig)
+    kind: str = 'live'                  # of `model.networks.KINDS`; the table of that name has
+    live: LiveConfig = field(default_factory=LiveConfig)        # its sizes
+    regression: LiveConfig = field(default_factory=LiveConfig)
     batch: BatchConfig = field(default_factory=BatchConfig)
+
+    @property
+    def network(self) -> Any:
+        """Sizes of the network that is trained."""
+        return getattr(self, self.kind)
 
 
 @dataclass
 class Run:
     """What a checkpoint holds."""
 
-    network: LiveDenoiser
-    average: LiveDenoiser
+    kind: str
+    network: Any
+    average: Any
     optimiser: torch.optim.Optimizer
     mean: Tensor
     deviation: Tensor
@@ -68,17 +80,17 @@ class Run:
         return {'network': self.network.state_dict(), 'average': self.average.state_dict(),
                 'optimiser': self.optimiser.state_dict(), 'mean': self.mean,
                 'deviation': self.deviation, 'step': self.step,
-                'config': asdict(self.network.config)}
+                'kind': self.kind, 'config': asdict(self.network.config)}
 
 
 def start(config: TrainConfig, corpus: Corpus, device: str) -> Run:
     """Return a fresh run, or the one whose checkpoint lies in `config.out`."""
     torch.manual_seed(config.seed)
-    network = LiveDenoiser(config.network).to(device)
+    network = make(config.kind, config.network).to(device)
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate,
                                   weight_decay=config.weight_decay, betas=(0.9, 0.98))
     mean, deviation = statistics(corpus)
-    run = Run(network, deepcopy(network).requires_grad_(False), optimiser,
+    run = Run(config.kind, network, deepcopy(network).requires_grad_(False), optimiser,
               mean.to(device), deviation.to(device))
     path = Path(config.out) / 'checkpoint.pt'
     if config.start_from and not path.exists():
@@ -104,6 +116,15 @@ def statistics(corpus: Corpus) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(curves.mean(axis=0)), torch.from_numpy(deviation)
 
 
+def path(kind: str, timesteps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return alpha and sigma of the kind's schedule, shaped as `timesteps`."""
+    level = SCHEDULES[KINDS[kind].sampling.schedule]
+    flat = [level(float(timestep)) for timestep in timesteps.ravel()]
+    alpha, sigma = (np.array(part, np.float32).reshape(timesteps.shape)
+                    for part in zip(*(level[1:] for level in flat), strict=True))
+    return alpha, sigma
+
+
 def losses(run: Run, batch: Batch, device: str) -> dict[str, Tensor]:
     """Return the losses of one batch."""
     def tensor(array: np.ndarray) -> Tensor:
@@ -111,14 +132,15 @@ def losses(run: Run, batch: Batch, device: str) -> dict[str, Tensor]:
 
     clean = (tensor(batch.clean) - run.mean) / run.deviation
     timesteps = tensor(batch.timesteps)
-    angle = 0.5 * math.pi * timesteps[..., None]
-    noisy = angle.cos() * clean + angle.sin() * tensor(batch.noise)
+    alpha, sigma = (tensor(part)[..., None] for part in path(run.kind, batch.timesteps))
+    noisy = alpha * clean + sigma * tensor(batch.noise)
     with torch.autocast(device, torch.bfloat16, enabled=device == 'cuda'):
-        state = [part.to(device) for part in run.network.encoder.initial_state(len(clean))]
+        state = [part.to(device) for part in run.network.initial_state(len(clean))]
         heard, _ = run.network.listen(tensor(batch.features), state)
         cut = Cut(tensor(batch.times), tensor(batch.blocks), tensor(batch.horizons),
                   tensor(batch.token_times))
-        condition = Condition(heard, *run.network.align(cut), tensor(batch.style))
+        condition = Condition(heard, *run.network.align(cut),
+                              run.network.style(tensor(batch.style)))
         predicted = run.network.denoise(noisy, timesteps, condition)
     predicted = predicted.float()
     return {'coefficient': coefficient_loss(predicted, clean),

@@ -43,6 +43,9 @@ class EnergyEngine:
     def sample_rate(self):
         return 16000
 
+    def nearest_steps(self, wanted):
+        return wanted or 2
+
     def set_gains(self, gains):
         self.gain = gains.get('jawOpen', gains.get('all', 1.0))
 

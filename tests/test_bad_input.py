@@ -157,7 +157,7 @@ def test_what_is_no_bag_is_refused(tmp_path, capsys):
 
 @pytest.mark.parametrize(('arguments', 'words'), [
     (['--stpes', '2'], ['--steps']),
-    (['--steps', '9'], ['from 1 to 8']),
+    (['--steps', '51'], ['from 0 to 50']),
     (['--fps', '61'], ['from 24 to 60']),
     (['--profile', 'slow'], ['fast, live or smooth']),
     (['--gain', 'jawOpne=2'], ['jawOpen']),

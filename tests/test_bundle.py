@@ -37,7 +37,9 @@ def test_a_bundle_is_a_folder_that_can_be_moved(copy):
 
 
 @pytest.mark.parametrize('change', [
-    {'format': 2}, {'network': 'other'}, {'rig': ['jawOpen']}, {'mean': [0.0]}, {'files': {}},
+    {'format': 1}, {'network': 'other'}, {'rig': ['jawOpen']}, {'mean': [0.0]},
+    {'schedule': 'sine'}, {'styles': ['neutral']},
+    {'styles': {'a': [0.0], 'b': []}}, {'steps': [2, 8]}, {'files': {}},
     {'files': {'../listen.onnx': ''}}, {'fps': None}])
 def test_a_foreign_manifest_is_refused(copy, change):
     if change == {'fps': None}:
@@ -74,7 +76,8 @@ def test_an_unknown_name_is_told_what_there_is():
         load_bundle('lvie')
 
 
-@pytest.mark.parametrize('config', [EngineConfig(style='opera'), EngineConfig(backend='torch')])
+@pytest.mark.parametrize('config', [EngineConfig(style='opera'), EngineConfig(backend='torch'),
+                                    EngineConfig(steps=9)])
 def test_what_the_bundle_cannot_do_is_refused(config):
     with pytest.raises(UsageError, match='bundle live'):
         Engine(load_bundle('live'), config)

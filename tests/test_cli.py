@@ -51,7 +51,7 @@ def test_help_of_run_explains_every_option_with_its_default():
     text = ' '.join(call('run', '--help').stdout.split())
     for option in options():
         assert option.flag in text
-    assert f'whole number from 1 to 8 (default: {EngineConfig().steps})' in text
+    assert f'whole number from 0 to 50 (default: {EngineConfig().steps})' in text
     assert '8000 to 192000 Hz (default: 16000)' in text
 
 

@@ -20,7 +20,7 @@ def test_defaults_are_those_of_the_contract():
     config = SessionConfig()
     assert (config.source, config.bundle, config.pace, config.avatar) == (
         'mic', 'live', 'real', 'default')
-    assert config.engine == EngineConfig(profile='live', fps=Fraction(60), steps=1, seed=0)
+    assert config.engine == EngineConfig(profile='live', fps=Fraction(60), steps=0, seed=0)
 
 
 @pytest.mark.parametrize(('key', 'value', 'field', 'expected'), [
@@ -48,7 +48,7 @@ def test_dashes_and_underscores_are_the_same(key):
 @pytest.mark.parametrize(('values', 'message'), [
     ({'step': 2}, 'did you mean steps'),
     ({'profile': 'lives'}, 'did you mean live'),
-    ({'steps': 9}, 'from 1 to 8'),
+    ({'steps': 51}, 'from 0 to 50'),
     ({'steps': 2.5}, 'a whole number'),
     ({'steps': True}, 'a whole number'),
     ({'fps': 61}, 'from 24 to 60'),
@@ -70,8 +70,8 @@ def test_what_is_not_accepted_is_refused_with_the_way_out(values, message):
 
 
 def test_python_users_get_the_same_checks():
-    with pytest.raises(UsageError, match='from 1 to 8'):
-        EngineConfig(steps=0)
+    with pytest.raises(UsageError, match='from 0 to 50'):
+        EngineConfig(steps=51)
 
 
 def test_toml_keys_are_option_names(tmp_path):
@@ -83,7 +83,7 @@ def test_toml_keys_are_option_names(tmp_path):
 
 
 @pytest.mark.parametrize(('text', 'message'), [
-    ('stepps = 4', 'did you mean steps'), ('steps =', 'no TOML'), ('steps = 99', 'from 1 to 8'),
+    ('stepps = 4', 'did you mean steps'), ('steps =', 'no TOML'), ('steps = 99', 'from 0 to 50'),
 ])
 def test_a_wrong_toml_file_is_refused(tmp_path, text, message):
     path = tmp_path / 'run.toml'

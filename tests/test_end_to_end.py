@@ -111,7 +111,7 @@ def test_live_frames_are_those_of_offline(speech, expected, tmp_path):
     with np.load(path) as face:
         weights = face['weights']
     assert weights.shape == expected.shape
-    if stats.speculative == 0 and stats.steps == 2:     # a busy machine guesses, and says so
+    if stats.speculative == 0:      # a busy machine guesses, and says so
         assert np.array_equal(weights, expected)
 
 

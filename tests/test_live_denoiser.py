@@ -6,8 +6,9 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
+from model.condition import Condition, Cut  # noqa: E402
 from model.layers import CausalConv, SecondsBias  # noqa: E402
-from model.live_denoiser import Condition, Cut, LiveConfig, LiveDenoiser  # noqa: E402
+from model.live_denoiser import LiveConfig, LiveDenoiser  # noqa: E402
 
 pytestmark = pytest.mark.model
 CONFIG = LiveConfig(width=32, heads=4, layers=2, feed_forward=48, encoder_blocks=2)
@@ -27,8 +28,8 @@ def features(count, seed=0):
 
 
 def test_the_encoder_streams_like_it_reads_the_whole(network):
-    heard, _ = network.listen(features(80), network.encoder.initial_state())
-    state, pieces = network.encoder.initial_state(), []
+    heard, _ = network.listen(features(80), network.initial_state())
+    state, pieces = network.initial_state(), []
     for start, end in ((0, 2), (2, 10), (10, 44), (44, 80)):
         piece, state = network.listen(features(80)[:, start:end], state)
         pieces.append(piece)
@@ -36,7 +37,7 @@ def test_the_encoder_streams_like_it_reads_the_whole(network):
 
 
 def test_the_encoder_never_hears_the_future(network):
-    state = network.encoder.initial_state()
+    state = network.initial_state()
     changed = features(40)
     changed[:, 30:] = 9.0
     one, two = network.listen(features(40), state)[0], network.listen(changed, state)[0]
@@ -48,12 +49,12 @@ def predict(network, *, horizon, heard, noisy):
     times = torch.arange(12)[None] / 30.0
     cut = Cut(times, torch.div(torch.arange(12)[None], 4, rounding_mode='floor').float(),
               torch.full((1, 12), horizon), torch.arange(20)[None] * 0.02)
-    condition = Condition(heard, *network.align(cut), torch.tensor([0]))
+    condition = Condition(heard, *network.align(cut), torch.zeros(1, CONFIG.width))
     return network.denoise(noisy, torch.full((1, 12), 0.5), condition)
 
 
 def test_audio_beyond_the_horizon_is_not_heard(network):
-    heard, _ = network.listen(features(40), network.encoder.initial_state())
+    heard, _ = network.listen(features(40), network.initial_state())
     loud = heard.clone()
     loud[:, :, 11:] += 5.0          # tokens complete after 0.21 s
     noisy = torch.randn(1, 12, 52, generator=torch.Generator().manual_seed(1))
@@ -63,7 +64,7 @@ def test_audio_beyond_the_horizon_is_not_heard(network):
 
 
 def test_a_block_does_not_see_the_blocks_after_it(network):
-    heard, _ = network.listen(features(40), network.encoder.initial_state())
+    heard, _ = network.listen(features(40), network.initial_state())
     noisy = torch.randn(1, 12, 52, generator=torch.Generator().manual_seed(1))
     other = noisy.clone()
     other[:, 8:] = 3.0

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from avatar_bridge.diffusion.face_model import frame_noise
-from avatar_bridge.diffusion.sampler import cosine_level, cosine_levels, guided, sample
+from avatar_bridge.diffusion.sampler import (
+    SCHEDULES,
+    cosine_level,
+    evenly,
+    guided,
+    sample,
+    scaled_linear_level,
+)
 
 NOISE = np.random.default_rng(0).standard_normal((8, 52)).astype(np.float32)
 
@@ -13,7 +20,7 @@ NOISE = np.random.default_rng(0).standard_normal((8, 52)).astype(np.float32)
 @pytest.mark.parametrize('steps', [1, 2, 4, 8])
 def test_a_perfect_denoiser_is_believed(steps):
     truth = np.full((8, 52), 0.7, np.float32)
-    out = sample(lambda _noisy, _level: truth, NOISE, levels=cosine_levels(steps))
+    out = sample(lambda _noisy, _level: truth, NOISE, levels=evenly(steps))
     assert np.allclose(out, truth)
 
 
@@ -25,15 +32,25 @@ def test_known_frames_come_back_untouched_and_are_seen_clean(steps):
         assert np.array_equal(noisy[:3], known)
         return np.zeros_like(noisy)
 
-    out = sample(denoise, NOISE, levels=cosine_levels(steps), known=known)
+    out = sample(denoise, NOISE, levels=evenly(steps), known=known)
     assert np.array_equal(out[:3], known)
     assert not out[3:].any()
 
 
-def test_the_path_keeps_the_variance():
+@pytest.mark.parametrize('path', SCHEDULES.values(), ids=SCHEDULES)
+def test_a_path_keeps_the_variance(path):
     for timestep in (0.0, 0.3, 1.0):
-        level = cosine_level(timestep)
+        level = path(timestep)
+        assert level.timestep == timestep
         assert level.alpha**2 + level.sigma**2 == pytest.approx(1.0)
+
+
+def test_the_scaled_linear_path_is_the_published_one():
+    assert scaled_linear_level(0.0)[1:] == (1.0, 0.0)
+    assert scaled_linear_level(0.001).alpha ** 2 == pytest.approx(1 - 0.00085)
+    ends = scaled_linear_level(0.999).alpha ** 2, scaled_linear_level(1.0).alpha ** 2
+    assert ends[1] / ends[0] == pytest.approx(1 - 0.012)
+    assert ends[1] == pytest.approx(0.00466, abs=1e-5)      # a check by numpy's cumulative product
 
 
 def test_ddim_follows_the_exact_path_of_a_gaussian():
@@ -44,7 +61,7 @@ def test_ddim_follows_the_exact_path_of_a_gaussian():
         return noisy * level.alpha * spread**2 / (level.alpha**2 * spread**2 + level.sigma**2)
 
     noise = np.random.default_rng(1).standard_normal((4000, 4))
-    out = sample(denoise, noise, levels=cosine_levels(64))
+    out = sample(denoise, noise, levels=evenly(64))
     assert out.std() == pytest.approx(spread, rel=0.05)
 
 
@@ -62,7 +79,7 @@ def test_guidance_of_one_is_off_and_two_goes_twice_as_far():
 
 def test_no_steps_are_refused():
     with pytest.raises(ValueError, match='steps'):
-        cosine_levels(0)
+        evenly(0)
 
 
 def test_noise_belongs_to_the_seed_and_the_frame():

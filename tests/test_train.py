@@ -42,7 +42,7 @@ def corpus_path(tmp_path_factory):
 
 def config(corpus_path, out, **changes):
     values = {'corpus': str(corpus_path), 'out': str(out), 'steps': 4, 'warm_up': 2,
-              'checkpoint_every': 2, 'threads': 1, 'network': NETWORK, 'batch': BATCH, **changes}
+              'checkpoint_every': 2, 'threads': 1, 'live': NETWORK, 'batch': BATCH, **changes}
     return TrainConfig(**values)
 
 
@@ -98,4 +98,4 @@ def test_what_is_exported_is_what_was_trained(corpus_path, tmp_path):
 def test_an_unknown_key_is_refused():
     with pytest.raises(ValueError, match='stepps'):
         from_table(TrainConfig, {'stepps': 3}, 'live.toml')
-    assert from_table(TrainConfig, {'network': {'width': 64}}, 'x').network.width == 64
+    assert from_table(TrainConfig, {'live': {'width': 64}}, 'x').network.width == 64

@@ -10,9 +10,13 @@ Only `+ - * /` touch the data, so numpy at run time and torch in training share 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from functools import cache
+from itertools import accumulate, pairwise
 import math
-from typing import Any, NamedTuple
+from operator import mul
+from typing import Any, Final, NamedTuple
+
+TRAINED_STEPS: Final = 1000     # integer noise steps of a schedule that has such
 
 Denoise = Callable[[Any, 'Level'], Any]     # (noisy, level) -> estimate of the clean data
 
@@ -31,11 +35,36 @@ def cosine_level(timestep: float) -> Level:
     return Level(timestep, math.cos(angle), math.sin(angle))
 
 
-def cosine_levels(steps: int) -> list[Level]:
+def scaled_linear_level(timestep: float) -> Level:
+    """
+    Return the level of DiffSpeaker's path: 1000 integer steps, scaled-linear beta.
+
+    The roots of beta rise evenly from 0.00085 to 0.012 (Rombach et al. 2022); even at the end a
+    little of the signal is left (alpha 0.07).
+    """
+    kept = _signal_kept()[round(timestep * TRAINED_STEPS)]
+    return Level(timestep, math.sqrt(kept), math.sqrt(1.0 - kept))
+
+
+@cache
+def _signal_kept() -> list[float]:
+    """Return the share of the signal's power left after 0 to 1000 steps of noise."""
+    first, last = math.sqrt(0.00085), math.sqrt(0.012)
+    rise = (last - first) / (TRAINED_STEPS - 1)
+    return list(accumulate(((1.0 - (first + rise * step) ** 2) for step in range(TRAINED_STEPS)),
+                           mul, initial=1.0))
+
+
+SCHEDULES: Final[dict[str, Callable[[float], Level]]] = {
+    'cosine': cosine_level, 'scaled_linear': scaled_linear_level,
+}
+
+
+def evenly(steps: int, level: Callable[[float], Level] = cosine_level) -> list[Level]:
     """Return `steps + 1` levels from pure noise to clean, evenly spaced in noise time."""
     if steps < 1:
         raise ValueError(f'steps must be at least 1, got {steps}')
-    return [cosine_level(1.0 - step / steps) for step in range(steps + 1)]
+    return [level(1.0 - step / steps) for step in range(steps + 1)]
 
 
 def sample(denoise: Denoise, noise: Any, *, levels: Sequence[Level], known: Any = None) -> Any:

@@ -67,7 +67,11 @@ class Engine:
 
     @steps.setter
     def steps(self, steps: int) -> None:
-        self._model.steps = steps
+        self._model.steps = self.nearest_steps(steps)
+
+    def nearest_steps(self, wanted: int) -> int:
+        """Return the steps nearest to `wanted` that the network can; 0 is what it does best."""
+        return self._model.nearest_steps(wanted)
 
     def set_gains(self, gains: Mapping[str, float]) -> None:
         """Multiply shapes from the next frame on; `all` counts for every unnamed one."""

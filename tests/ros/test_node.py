@@ -63,7 +63,7 @@ def test_a_bundle_that_does_not_exist_is_refused_with_the_reason(launch, control
     ({'fsp': 30}, "unknown parameter 'fsp'; did you mean fps?"),
     ({'fps': 100.0}, 'fps: expected'),
     ({'profile': 'liv'}, 'did you mean live?'),
-    ({'steps': 'many'}, 'steps: expected a whole number from 1 to 8'),
+    ({'steps': 'many'}, 'steps: expected a whole number from 0 to 50'),
     ({'gain': '[jawOpn=2]'}, 'did you mean jawOpen?'),
 ])
 def test_what_a_parameter_file_says_wrongly_is_refused_in_one_line(launch, parameters, expected):
@@ -90,7 +90,7 @@ def test_every_option_is_a_described_parameter(launch, controller):
         assert described.additional_constraints
     [fps, steps] = controller.describe('fps', 'steps')
     assert fps.floating_point_range[0].to_value == 60.0
-    assert steps.integer_range[0].from_value == 1
+    assert steps.integer_range[0].from_value == 0
 
 
 def test_parameters_change_live_or_say_why_not(launch, controller):
@@ -99,7 +99,7 @@ def test_parameters_change_live_or_say_why_not(launch, controller):
     assert controller.set('steps', 4) == (True, '')
     assert controller.set('gain', ['jawOpen=1.5']) == (True, '')
     assert controller.set('muted', True) == (True, '')
-    assert 'out of range' in controller.set('steps', 9)[1]
+    assert 'out of range' in controller.set('steps', 51)[1]
     assert 'from 0 to 4' in controller.set('gain', ['jawOpen=5'])[1]
     assert 'active' in controller.set('fps', 25.0)[1]
     assert controller.set('steep', 1)[0] is False

@@ -1,0 +1,28 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a denoiser is told of a window: where it lies, what is heard, how somebody speaks."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Cut(NamedTuple):
+    """Where the frames and tokens of a window lie; times in seconds."""
+
+    times: Tensor           # (batch, frames) start of each frame
+    blocks: Tensor          # (batch, frames) block number; a frame sees blocks up to its own
+    horizons: Tensor        # (batch, frames) no token that was complete later is heard
+    token_times: Tensor     # (batch, tokens) when each token was complete
+
+
+class Condition(NamedTuple):
+    """What the denoiser hears and how far it sees."""
+
+    heard: Tensor           # (batch, layers, tokens, 2 width), from `listen`
+    motion: Tensor          # (batch, heads, frames, frames), from `align`
+    audio: Tensor           # (batch, heads, frames, 1 + tokens), from `align`
+    style: Tensor           # (batch, style width) the way of speaking
