@@ -21,13 +21,13 @@ def channel_weights() -> Tensor:
 
 def coefficient_loss(predicted: Tensor, clean: Tensor) -> Tensor:
     """Return the mean squared error of standardised (batch, frames, 52) coefficients."""
-    return (channel_weights() * (predicted - clean) ** 2).mean()
+    return (channel_weights().to(clean.device) * (predicted - clean) ** 2).mean()
 
 
 def velocity_loss(predicted: Tensor, clean: Tensor, fps: float) -> Tensor:
     """Return the error of the motion between neighbours, per 1/30 s."""
     error = (predicted - clean).diff(dim=1) * (fps / 30.0)
-    return (channel_weights() * error**2).mean()
+    return (channel_weights().to(clean.device) * error**2).mean()
 
 
 def lip_gap_loss(predicted: Tensor, clean: Tensor, deviation: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ def lip_gap_loss(predicted: Tensor, clean: Tensor, deviation: Tensor) -> Tensor:
     :param clean: likewise
     :param deviation: (52,) standard deviation of the weights
     """
-    gap = torch.as_tensor(LIP_GAP) * deviation
+    gap = torch.as_tensor(LIP_GAP, device=deviation.device) * deviation
     error = ((predicted - clean) * gap).sum(dim=-1) / 0.05
     return error.square().mean()
 
@@ -52,7 +52,7 @@ def seal_loss(predicted: Tensor, clean: Tensor, mean: Tensor, deviation: Tensor)
     :param mean: (52,) mean of the weights
     :param deviation: (52,) their standard deviation
     """
-    row = torch.as_tensor(LIP_GAP)
+    row = torch.as_tensor(LIP_GAP, device=mean.device)
 
     def root(coefficients: Tensor) -> Tensor:
         gap = ((coefficients * deviation + mean) * row).sum(dim=-1)

@@ -6,14 +6,15 @@ Train a denoising network: `python -m model.train CONFIG.toml`.
 
 Every step draws its batch from (seed, step), so a run resumed from a checkpoint is the run that
 was never stopped. CPU and GPU run the same file; on a GPU the matrix work is done in bfloat16.
+Several GPUs, or processes: `torchrun --nproc_per_node N -m model.train CONFIG.toml`; each draws
+its part of every batch.
 """
 
 from __future__ import annotations
 
 import argparse
 from copy import deepcopy
-import csv
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 import math
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from avatar_bridge import rig
 from avatar_bridge.diffusion.sampler import SCHEDULES
@@ -29,8 +29,11 @@ from model.batches import Batch, BatchConfig, draw
 from model.condition import Condition, Cut
 from model.data import Corpus, load_corpus
 from model.live_denoiser import LiveConfig
+from model.loop import mixed, take_steps
+from model.loop import save as save
 from model.losses import coefficient_loss, lip_gap_loss, seal_loss, velocity_loss
 from model.networks import KINDS, make
+from model.ranks import ALONE, Ranks, joined
 from model.settings import read_toml
 
 
@@ -52,6 +55,7 @@ class TrainConfig:
     seed: int = 1
     checkpoint_every: int = 200
     threads: int = 2
+    precision: str = 'auto'             # of matrix work: float32, bfloat16, or that on a GPU
     kind: str = 'live'                  # of `model.networks.KINDS`; the table of that name has
     live: LiveConfig = field(default_factory=LiveConfig)        # its sizes
     regression: LiveConfig = field(default_factory=LiveConfig)
@@ -74,6 +78,7 @@ class Run:
     mean: Tensor
     deviation: Tensor
     step: int = 0
+    precision: str = 'auto'
 
     def state(self) -> dict[str, object]:
         """Return everything that the next step depends on."""
@@ -91,7 +96,7 @@ def start(config: TrainConfig, corpus: Corpus, device: str) -> Run:
                                   weight_decay=config.weight_decay, betas=(0.9, 0.98))
     mean, deviation = statistics(corpus)
     run = Run(config.kind, network, deepcopy(network).requires_grad_(False), optimiser,
-              mean.to(device), deviation.to(device))
+              mean.to(device), deviation.to(device), precision=config.precision)
     path = Path(config.out) / 'checkpoint.pt'
     if config.start_from and not path.exists():
         saved = torch.load(Path(config.start_from) / 'checkpoint.pt', map_location=device,
@@ -134,7 +139,7 @@ def losses(run: Run, batch: Batch, device: str) -> dict[str, Tensor]:
     timesteps = tensor(batch.timesteps)
     alpha, sigma = (tensor(part)[..., None] for part in path(run.kind, batch.timesteps))
     noisy = alpha * clean + sigma * tensor(batch.noise)
-    with torch.autocast(device, torch.bfloat16, enabled=device == 'cuda'):
+    with mixed(device, run.precision):
         state = [part.to(device) for part in run.network.initial_state(len(clean))]
         heard, _ = run.network.listen(tensor(batch.features), state)
         cut = Cut(tensor(batch.times), tensor(batch.blocks), tensor(batch.horizons),
@@ -149,8 +154,9 @@ def losses(run: Run, batch: Batch, device: str) -> dict[str, Tensor]:
             'seal': seal_loss(predicted, clean, run.mean, run.deviation)}
 
 
-def update(run: Run, config: TrainConfig, batch: Batch, device: str) -> dict[str, float]:
-    """Take one step; return its losses."""
+def update(run: Run, config: TrainConfig, batch: Batch, device: str, ranks: Ranks = ALONE,
+           ) -> dict[str, float]:
+    """Take one step, the same on every rank; return the losses of this rank's part."""
     for group in run.optimiser.param_groups:
         group['lr'] = config.learning_rate * learning_rate_factor(run.step, config)
     parts = losses(run, batch, device)
@@ -158,6 +164,7 @@ def update(run: Run, config: TrainConfig, batch: Batch, device: str) -> dict[str
              + config.lip_gap * parts['lip_gap'] + config.seal * parts['seal'])
     run.optimiser.zero_grad(set_to_none=True)
     total.backward()
+    ranks.agree(run.network)
     torch.nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
     run.optimiser.step()
     run.step += 1
@@ -165,7 +172,8 @@ def update(run: Run, config: TrainConfig, batch: Batch, device: str) -> dict[str
     with torch.no_grad():
         for slow, fast in zip(run.average.parameters(), run.network.parameters(), strict=True):
             slow.lerp_(fast, 1 - decay)
-    return {name: float(value.detach()) for name, value in parts.items()}
+    found = torch.stack([value.detach() for value in parts.values()])
+    return dict(zip(parts, found.tolist(), strict=True))
 
 
 def learning_rate_factor(step: int, config: TrainConfig) -> float:
@@ -176,33 +184,14 @@ def learning_rate_factor(step: int, config: TrainConfig) -> float:
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, part)))
 
 
-def save(run: Run, out: Path) -> None:
-    """Write the checkpoint so that a crash leaves the old one whole."""
-    partial = out / 'checkpoint.partial'
-    torch.save(run.state(), partial)
-    partial.replace(out / 'checkpoint.pt')
-
-
-def train(config: TrainConfig, *, device: str) -> Run:
+def train(config: TrainConfig, *, device: str, ranks: Ranks = ALONE) -> Run:
     """Train to `config.steps`, from where the last checkpoint stands."""
-    torch.set_num_threads(config.threads)
-    out = Path(config.out)
-    out.mkdir(parents=True, exist_ok=True)
     corpus = load_corpus(config.corpus)
     run = start(config, corpus, device)
     assert len(run.mean) == len(rig.NAMES)
-    with (out / 'log.csv').open('a', newline='') as file:
-        log = csv.writer(file)
-        progress = tqdm(range(run.step, config.steps), initial=run.step, total=config.steps,
-                        mininterval=5.0)
-        for step in progress:
-            batch = draw(corpus, config.batch, np.random.default_rng([config.seed, step]))
-            parts = update(run, config, batch, device)
-            log.writerow([step, *(f'{value:.5f}' for value in parts.values())])
-            progress.set_postfix({name: f'{value:.3f}' for name, value in parts.items()})
-            if run.step % config.checkpoint_every == 0 or run.step == config.steps:
-                file.flush()
-                save(run, out)
+    part = replace(config.batch, size=ranks.share(config.batch.size))
+    take_steps(run, config, lambda rng: update(run, config, draw(corpus, part, rng), device,
+                                               ranks), ranks)
     return run
 
 
@@ -213,8 +202,10 @@ def main() -> None:
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     arguments = parser.parse_args()
     config = read_toml(TrainConfig, arguments.config)
-    print(asdict(config))
-    train(config, device=arguments.device)
+    with joined(arguments.device) as (ranks, device):
+        if ranks.leads:
+            print(asdict(config))
+        train(config, device=device, ranks=ranks)
 
 
 if __name__ == '__main__':
