@@ -33,6 +33,7 @@ class BatchConfig:
     noise_share: float = 0.5
     mirror_share: float = 0.5
     blank_share: float = 0.0            # of the excerpts know nothing of the past: one-step use
+    noise_times: str = 'blocks'         # one for each block, or one for the `window` of all frames
 
 
 class Batch(NamedTuple):
@@ -87,7 +88,7 @@ def _excerpt(corpus: Corpus, config: BatchConfig, fps: float, rng: np.random.Gen
     blocks, horizons = _blocks(times, config, fps, rng)
     if rng.random() < config.deaf_share:
         horizons = np.full_like(horizons, -1e3)
-    timesteps = _timesteps(int(blocks[-1]) + 1, rng)[blocks.astype(int)]
+    timesteps = NOISE_TIMES[config.noise_times](blocks.astype(int), rng)
     if rng.random() < config.blank_share:
         timesteps = np.ones_like(timesteps)
     return (features, clean, timesteps, times.astype(np.float32), blocks, horizons)
@@ -160,9 +161,17 @@ def _blocks(times: NDArray[np.float64], config: BatchConfig, fps: float,
     return (blocks - blocks[0]).astype(np.float32), (ends + lookahead).astype(np.float32)
 
 
-def _timesteps(blocks: int, rng: np.random.Generator) -> Array:
+def _block_times(blocks: NDArray[np.int64], rng: np.random.Generator) -> Array:
     """Draw a noise time for each block: past-like, anything, or where a sampler starts."""
-    kind = rng.random(blocks)
+    kind = rng.random(int(blocks[-1]) + 1)
     low = np.where(kind < 0.4, 0.0, np.where(kind < 0.65, 0.0, 0.95))
     high = np.where(kind < 0.4, 0.2, 1.0)
-    return rng.uniform(low, high).astype(np.float32)
+    return rng.uniform(low, high).astype(np.float32)[blocks]
+
+
+def _window_time(blocks: NDArray[np.int64], rng: np.random.Generator) -> Array:
+    """Draw one noise time for all frames."""
+    return np.full(len(blocks), rng.random(), np.float32)
+
+
+NOISE_TIMES = {'blocks': _block_times, 'window': _window_time}

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from avatar_bridge.diffusion.face_model import Sampling
+from model.biased_denoiser import BiasedConfig, BiasedDenoiser
 from model.live_denoiser import LiveConfig, LiveDenoiser, Regressor
 
 
@@ -29,6 +30,8 @@ class Kind:
 KINDS = {
     'live': Kind(LiveConfig, LiveDenoiser, Sampling()),
     'regression': Kind(LiveConfig, Regressor, Sampling(most_steps=1, past_from_steps=None)),
+    'diffspeaker': Kind(BiasedConfig, BiasedDenoiser,
+                        Sampling('scaled_linear', 1, 50, usual_steps=50, past_from_steps=None)),
 }
 
 

@@ -26,6 +26,7 @@ from torch import Tensor
 from avatar_bridge import rig
 from avatar_bridge.diffusion.sampler import SCHEDULES
 from model.batches import Batch, BatchConfig, draw
+from model.biased_denoiser import BiasedConfig
 from model.condition import Condition, Cut
 from model.data import Corpus, load_corpus
 from model.live_denoiser import LiveConfig
@@ -56,9 +57,11 @@ class TrainConfig:
     checkpoint_every: int = 200
     threads: int = 2
     precision: str = 'auto'             # of matrix work: float32, bfloat16, or that on a GPU
+    coefficients: str = 'standardised'      # or 'raw', as DiffSpeaker's: what noise is added to
     kind: str = 'live'                  # of `model.networks.KINDS`; the table of that name has
     live: LiveConfig = field(default_factory=LiveConfig)        # its sizes
     regression: LiveConfig = field(default_factory=LiveConfig)
+    diffspeaker: BiasedConfig = field(default_factory=BiasedConfig)
     batch: BatchConfig = field(default_factory=BatchConfig)
 
     @property
@@ -94,7 +97,7 @@ def start(config: TrainConfig, corpus: Corpus, device: str) -> Run:
     network = make(config.kind, config.network).to(device)
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate,
                                   weight_decay=config.weight_decay, betas=(0.9, 0.98))
-    mean, deviation = statistics(corpus)
+    mean, deviation = SCALES[config.coefficients](corpus)
     run = Run(config.kind, network, deepcopy(network).requires_grad_(False), optimiser,
               mean.to(device), deviation.to(device), precision=config.precision)
     path = Path(config.out) / 'checkpoint.pt'
@@ -119,6 +122,14 @@ def statistics(corpus: Corpus) -> tuple[Tensor, Tensor]:
     curves = np.concatenate([clip.curves[::5] for clip in corpus.training()]).astype(np.float32)
     deviation = np.maximum(curves.std(axis=0), 0.02)
     return torch.from_numpy(curves.mean(axis=0)), torch.from_numpy(deviation)
+
+
+def unscaled(corpus: Corpus) -> tuple[Tensor, Tensor]:      # noqa: ARG001 - as `statistics`
+    """Return a mean of 0 and a deviation of 1: coefficients that are the weights themselves."""
+    return torch.zeros(len(rig.NAMES)), torch.ones(len(rig.NAMES))
+
+
+SCALES = {'standardised': statistics, 'raw': unscaled}
 
 
 def path(kind: str, timesteps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
