@@ -29,7 +29,7 @@ class Journal:
         self._path = out / 'log.csv'
         keep_steps_before(first, self._path)
         self._file = self._path.open('a', newline='')
-        self._table = csv.writer(self._file)
+        self._table = csv.writer(self._file, lineterminator='\n')
         self._events = SummaryWriter(str(out / EVENTS), purge_step=first or None)
         self._bar = tqdm(initial=first, total=last, mininterval=5.0)
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -63,13 +64,13 @@ def take_steps(run: Trained, plan: Plan, step: Step, ranks: Ranks = ALONE) -> No
                 save(run, out)
 
 
-def mixed(device: str, precision: str) -> torch.autocast:
+def mixed(device: str, precision: str) -> AbstractContextManager[object]:
     """Return the context of matrix work in `precision`; `auto` is bfloat16 on a GPU alone."""
     kind = torch.device(device).type
     if precision not in PRECISIONS:
         raise ValueError(f'precision {precision!r}, expected one of {", ".join(PRECISIONS)}')
     half = precision == 'bfloat16' or (precision == 'auto' and kind == 'cuda')
-    return torch.autocast(kind, torch.bfloat16, enabled=half)
+    return torch.autocast(kind, torch.bfloat16) if half else nullcontext()
 
 
 def seeded(seed: int, step: int, ranks: Ranks) -> np.random.Generator:

@@ -1,0 +1,69 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+"""A training corpus that is written in no time, and networks that are trained in little."""
+
+from contextlib import suppress
+from dataclasses import fields, replace
+import json
+
+import numpy as np
+
+from model.batches import BatchConfig, draw
+from model.data import Entry, load_corpus
+from model.loop import take_steps
+from model.networks import KINDS
+from model.ranks import ALONE
+from model.train import TrainConfig, start, update
+
+SIZES = {'width': 48, 'heads': 4, 'layers': 1, 'feed_forward': 64, 'encoder_blocks': 1}
+BATCH = BatchConfig(size=4, seconds=0.8, lead_in=0.2)
+
+
+def write_corpus(folder):
+    """Write a cache of six clips whose jaw follows bursts of noise."""
+    rng, entries, audio, curves = np.random.default_rng(0), [], [], []
+    for index in range(6):
+        level = np.repeat(rng.random(20) > 0.5, 10).astype(np.float32)
+        audio.append((8000 * np.repeat(level, 160) * rng.standard_normal(32000)).clip(
+            -32000, 32000).astype(np.int16))
+        curves.append(np.outer(level, np.linspace(0.1, 0.5, 52)).astype(np.float16))
+        entries.append(Entry(str(index), ('kokoro', 'grid')[index % 2], 'train', 'v', 'en',
+                             32000 * index, 32000, 200 * index, 200))
+    np.concatenate(audio).tofile(folder / 'audio.i16')
+    np.concatenate(curves).tofile(folder / 'curves.f16')
+    (folder / 'clips.json').write_text(json.dumps(entries))
+    return folder
+
+
+def tiny(kind):
+    """Return the smallest network of a kind that learns something."""
+    config = KINDS[kind].config
+    known = {field.name for field in fields(config)}
+    return config(**{name: value for name, value in SIZES.items() if name in known})
+
+
+def plan(corpus, out, kind='live', **changes):
+    """Return the configuration of a short training run."""
+    values = {'corpus': str(corpus), 'out': str(out), 'steps': 6, 'warm_up': 2,
+              'checkpoint_every': 3, 'threads': 1, 'kind': kind, kind: tiny(kind),
+              'batch': BATCH, **changes}
+    return TrainConfig(**values)
+
+
+class Killed(Exception):
+    """The process ends here."""
+
+
+def train_until(step, config, ranks=ALONE):
+    """Train as far as a run that is killed when it begins with `step`."""
+    corpus = load_corpus(config.corpus)
+    run = start(config, corpus, 'cpu')
+    part = replace(config.batch, size=ranks.share(config.batch.size))
+
+    def take(rng):
+        if run.step == step:
+            raise Killed
+        return update(run, config, draw(corpus, part, rng), 'cpu', ranks)
+
+    with suppress(Killed):
+        take_steps(run, config, take, ranks)
