@@ -6,15 +6,15 @@ import pytest
 
 pytest.importorskip('torch')
 
-from tiny_corpus import BATCH, plan, write_corpus  # noqa: E402
+from tiny_corpus import BATCH, plan, write_corpus
 
-from avatar_bridge.bundle import load_bundle  # noqa: E402
-from avatar_bridge.stream.engine import Engine  # noqa: E402
-from model.batches import draw  # noqa: E402
-from model.data import load_corpus  # noqa: E402
-from model.export import export  # noqa: E402
-from model.settings import from_table  # noqa: E402
-from model.train import TrainConfig, statistics, train  # noqa: E402
+from avatar_bridge.bundle import load_bundle
+from avatar_bridge.stream.engine import Engine
+from model.batches import draw
+from model.data import load_corpus
+from model.export import export
+from model.settings import from_table
+from model.train import TrainConfig, statistics, train
 
 pytestmark = pytest.mark.model
 
