@@ -66,16 +66,22 @@ def from_json(text: str) -> tuple[Phone, ...]:
 
 def from_text_grid(text: str) -> tuple[Phone, ...]:
     """Return the tier of phones of a TextGrid, long or short form."""
+    return settled(text_grid_rows(text))
+
+
+def text_grid_rows(text: str) -> list[tuple[str, float, float]]:
+    """Return the tier of phones as it is written: silences and marks of stress, too."""
     words = [number or quoted.replace('""', '"') for quoted, number in _WORD.findall(text)]
+    if 'IntervalTier' not in words:
+        raise ValueError('it has no tier of intervals')
     kinds = [index for index, word in enumerate(words) if word in ('IntervalTier', 'TextTier')]
     tiers = [words[start:end] for start, end in zip(kinds, [*kinds[1:], len(words)], strict=True)
              if words[start] == 'IntervalTier']
-    if not tiers:
-        raise ValueError('it has no tier of intervals')
-    chosen = next((tier for tier in tiers if tier[1].lower() in TIERS), tiers[-1])
+    # With several speakers the Montreal Forced Aligner writes `NAME - phones`.
+    chosen = next((tier for tier in tiers if tier[1].lower().rpartition(' - ')[2] in TIERS),
+                  tiers[-1])
     rows = chosen[5:5 + 3 * int(chosen[4])]
-    return settled([(rows[k + 2], float(rows[k]), float(rows[k + 1]))
-                    for k in range(0, len(rows), 3)])
+    return [(rows[k + 2], float(rows[k]), float(rows[k + 1])) for k in range(0, len(rows), 3)]
 
 
 def settled(rows: list[tuple[str, float, float]]) -> tuple[Phone, ...]:

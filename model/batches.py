@@ -5,18 +5,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avatar_bridge import rig
 from avatar_bridge.audio import mel
-from model.data import Corpus
+from model import augment
+from model.data import Clip, Corpus
 
 Array = NDArray[np.float32]
+Number = TypeVar('Number', bound=np.number)
 CURVE_RATE = 100                        # frames per second of the corpus's curves
+LEAD = -(-mel.HISTORY // mel.STRIDE)    # frames before an excerpt that its first feature hears
+BABBLING = 4                            # clips that are heard behind one with babble
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class BatchConfig:
     mirror_share: float = 0.5
     blank_share: float = 0.0            # of the excerpts know nothing of the past: one-step use
     noise_times: str = 'blocks'         # one for each block, or one for the `window` of all frames
+    sound: augment.AugmentConfig = field(default_factory=augment.AugmentConfig)
 
 
 class Batch(NamedTuple):
@@ -77,12 +83,16 @@ def _excerpt(corpus: Corpus, config: BatchConfig, fps: float, rng: np.random.Gen
     clip = corpus.draw('grid' if rng.random() < config.grid_share else 'kokoro', rng)
     length = int((config.lead_in + config.seconds) * CURVE_RATE) // 2 * 2
     start = int(rng.integers(-60, max(-59, len(clip.curves) - length + 100)))     # in 10 ms
-    samples = _padded(clip.samples, start * mel.STRIDE - mel.HISTORY,
-                      length * mel.STRIDE + mel.HISTORY)
-    features = _features(samples.astype(np.float32) / 32768.0, config, rng)
+    curves, samples = clip.curves, _padded(clip.samples, start * mel.STRIDE - mel.HISTORY,
+                                           length * mel.STRIDE + mel.HISTORY)
+    samples = samples.astype(np.float32) / 32768.0
+    if config.sound != augment.AugmentConfig():
+        samples, curves = _changed(corpus, clip, (start, length), config, rng)
+        start = 0
+    features = _features(samples, config, rng)
     times = (config.lead_in + rng.uniform(0.0, 0.02)
              + np.arange(int(config.seconds * fps)) / fps)
-    clean = _curves_at(clip.curves, (times + start / CURVE_RATE) * CURVE_RATE)
+    clean = _curves_at(curves, (times + start / CURVE_RATE) * CURVE_RATE)
     if rng.random() < config.mirror_share:
         clean = clean[:, rig.MIRROR]
     blocks, horizons = _blocks(times, config, fps, rng)
@@ -94,9 +104,26 @@ def _excerpt(corpus: Corpus, config: BatchConfig, fps: float, rng: np.random.Gen
     return (features, clean, timesteps, times.astype(np.float32), blocks, horizons)
 
 
-def _padded(samples: NDArray[np.int16], start: int, length: int) -> NDArray[np.int16]:
-    """Return `length` samples from `start`, silence where the clip has none."""
-    piece = np.zeros(length, np.int16)
+def _changed(corpus: Corpus, clip: Clip, span: tuple[int, int], config: BatchConfig,
+             rng: np.random.Generator) -> tuple[Array, Array]:
+    """Return the samples of an excerpt, `span` = start and length in 10 ms, and its curves."""
+    first, length = span[0] - LEAD, LEAD + span[1]
+    whole = int(np.ceil(length * augment.FASTEST)) + 2      # one that is sped up is used up sooner
+    piece = augment.Piece(
+        _padded(clip.samples, first * mel.STRIDE, whole * mel.STRIDE) / np.float32(32768),
+        _padded(clip.curves, first, whole).astype(np.float32))
+
+    def voices() -> Sequence[Array]:
+        heard = [corpus.draw('kokoro', rng).samples for _ in range(BABBLING)]
+        return [samples.astype(np.float32) / 32768 for samples in heard]
+
+    samples, curves = augment.change(piece, config.sound, voices, rng)
+    return samples[LEAD * mel.STRIDE - mel.HISTORY:length * mel.STRIDE], curves[LEAD:]
+
+
+def _padded(samples: NDArray[Number], start: int, length: int) -> NDArray[Number]:
+    """Return `length` samples, or frames, from `start`; zeros where the clip has none."""
+    piece = np.zeros((length, *samples.shape[1:]), samples.dtype)
     first, last = max(0, start), min(len(samples), start + length)
     if last > first:
         piece[first - start:last - start] = samples[first:last]

@@ -6,19 +6,22 @@ Training corpora: `python -m model.data DATA OUT` animates aligned speech with t
 
 The cache holds every clip's 16 kHz samples and its (n, 52) curves at 100 Hz. Real clips (GRID)
 keep the teacher's articulation, but their lips open as far as the talker's tracked lips did.
-Validation clips of GRID and whole voices (`model/voices.py`) are marked and never drawn for
-training.
+Own recordings and BEAT (`docs/data.md`) have their own faces, or the teacher's where only the
+phones are known. Validation clips of GRID and whole voices (`model/voices.py`) are marked and
+never drawn for training.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import chain
 import json
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -28,9 +31,13 @@ import soundfile
 from tqdm import tqdm
 
 from avatar_bridge.rig import INDEX
+from model import motion
 from model.clip_store import read_rows
+from model.datasets import beat, live_link, text_grid
+from model.datasets.recording import DatasetError, Recording
+from model.face_offset import estimate
 from model.grid import GridClip, GridCorpus
-from model.metrics import LIP_GAP
+from model.metrics import LIP_GAP, lip_gap
 from model.phones import Phone, from_kokoro, from_words, settle
 from model.teacher import RATE, animate, gesture, loudness, sounding, speaking
 from model.voices import split_of_row
@@ -43,6 +50,14 @@ LATE = {'kokoro': KOKORO_LATE, 'flite': 0.0}
 HELD_OUT_VOICES = ('af_sky', 'bm_lewis')
 #: What the cache calls a split.
 SPLIT_NAMES = {'train': 'train', 'validation': 'valid', 'test': 'test'}
+#: What reads the folders of users; the cache calls their clips so.
+LOADERS: Mapping[str, Callable[[Path], Iterator[Recording]]] = {
+    'textgrid': text_grid.recordings, 'live_link': live_link.recordings, 'beat': beat.recordings,
+}
+#: As what training draws them: as real faces, or as the teacher's.
+DRAWN_AS = {'textgrid': 'kokoro', 'live_link': 'grid', 'beat': 'grid'}
+LONGEST = 30.0                  # seconds that the teacher animates at once
+BELIEVED = 0.1                  # confidence from which on a recording's offset is taken out
 
 
 class Clip(NamedTuple):
@@ -56,7 +71,7 @@ class Entry(NamedTuple):
     """Where a clip lies in the cache."""
 
     id: str
-    corpus: str                     # 'kokoro', whoever synthesised it, or 'grid'
+    corpus: str                     # 'kokoro', whoever synthesised it, 'grid', or one of LOADERS
     split: str                      # 'train', 'valid' or 'test'
     voice: str
     language: str
@@ -89,16 +104,18 @@ class Corpus:
         return (self.clip(entry) for entry in self.select('train'))
 
     def draw(self, corpus: str, rng: np.random.Generator) -> Clip:
-        """Return a training clip, drawn in proportion to its length."""
-        entries, ends = self._drawn_from[corpus]
+        """Return a training clip, drawn in proportion to its length; of another corpus if none."""
+        drawn_from = self._drawn_from
+        entries, ends = drawn_from.get(corpus) or next(iter(drawn_from.values()))
         return self.clip(entries[int(np.searchsorted(ends, rng.integers(ends[-1]), 'right'))])
 
     @cached_property
     def _drawn_from(self) -> dict[str, tuple[list[Entry], NDArray[np.int64]]]:
-        names = {entry.corpus for entry in self.entries}
-        chosen = {name: self.select('train', name) for name in names}
+        chosen: dict[str, list[Entry]] = {}
+        for entry in self.select('train'):
+            chosen.setdefault(DRAWN_AS.get(entry.corpus, entry.corpus), []).append(entry)
         return {name: (entries, np.cumsum([entry.frames for entry in entries]))
-                for name, entries in chosen.items() if entries}
+                for name, entries in chosen.items()}
 
 
 def load_corpus(folder: str | Path) -> Corpus:
@@ -132,6 +149,22 @@ def grid_clip(clip: GridClip, corpus: GridCorpus) -> Clip:
     # A talker who breathes in opens his mouth; nothing in the sound says so.
     uttered = speaking(sounding(phones, np.arange(len(followed)) / RATE))
     return Clip(as_int16(samples), (followed * uttered[:, None]).astype(np.float16))
+
+
+def recorded_clips(recording: Recording) -> Iterator[tuple[Recording, Clip]]:
+    """Yield the clips of a recording: with its face in time with its sound, or the teacher's."""
+    if recording.curves is None:
+        for part in recording.pieces(LONGEST):
+            heard = loudness(part.samples.astype(np.float32) / 32768)
+            yield part, Clip(part.samples, animate(list(part.phones), heard).astype(np.float16))
+        return
+    curves = motion.resample(recording.curves, recording.fps, RATE)
+    late = estimate(recording.samples, lip_gap(curves), RATE)
+    if late.confidence >= BELIEVED:
+        curves = motion.shift(curves, RATE, -late.seconds)
+    frames = -(-len(recording.samples) // (16000 // RATE))
+    curves = np.pad(curves, ((0, max(0, frames - len(curves))), (0, 0)), mode='edge')[:frames]
+    yield recording, Clip(recording.samples, curves.astype(np.float16))
 
 
 def follow_gap(curves: NDArray[np.float64], phones: list[Phone], gap: NDArray[np.float64],
@@ -174,26 +207,52 @@ def as_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.clip(np.round(samples * 32767), -32768, 32767).astype(np.int16)
 
 
-def build(data: Path, out: Path, speech: Path | None = None) -> None:
-    """Animate everything under `data`, and what `model.corpus` made, and write the cache."""
-    folders = [data / 'kokoro', *([] if speech is None else [speech])]
+Labelled = Iterator[tuple[tuple[str, ...], Clip]]      # an Entry's first fields, and the clip
+
+
+def kokoro_clips(folders: list[Path], pool: ProcessPoolExecutor) -> Labelled:
+    """Yield what `model.corpus` and its like made in folders, animated."""
     rows = [(folder, row) for folder in folders for row in read_rows(folder)]
-    grid = GridCorpus(data / 'grid_s1')
+    made = pool.map(kokoro_clip, [row for _, row in rows], [folder for folder, _ in rows],
+                    chunksize=16)
+    for (_, row), clip in zip(rows, tqdm(made, total=len(rows)), strict=True):
+        yield (row['id'], 'kokoro', SPLIT_NAMES[split_of_row(row)], row['voice'],
+               row['lang']), clip
+
+
+def grid_clips(folder: Path, pool: ProcessPoolExecutor) -> Labelled:
+    """Yield the clips of a GRID talker who is tracked throughout."""
+    grid = GridCorpus(folder)
     clips = [clip for clip in grid.clips() if clip.tracked.all()]
+    made = pool.map(partial(grid_clip, corpus=grid), clips, chunksize=16)
+    for source, clip in zip(clips, tqdm(made, total=len(clips)), strict=True):
+        split = 'valid' if source.id in grid.validation else 'train'
+        yield (source.id, 'grid', split, 's1', 'en'), clip
+
+
+def own_clips(name: str, folder: Path) -> Labelled:
+    """Yield the clips of a folder that one of LOADERS reads."""
+    for recording in tqdm(LOADERS[name](folder), desc=name, unit='recording'):
+        for part, clip in recorded_clips(recording):
+            yield (part.id, name, part.split, part.speaker, part.language), clip
+
+
+def build(data: Path, out: Path, speech: Path | None = None,
+          own: Mapping[str, Path] = MappingProxyType({})) -> None:
+    """
+    Animate everything under `data`, and what `model.corpus` made, and write the cache.
+
+    `own`: further folders, by the name of their loader.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    entries: list[Entry] = []
+    folders = [data / 'kokoro', *([] if speech is None else [speech])]
     with (ProcessPoolExecutor(2) as pool, (out / 'audio.i16').open('wb') as audio,
           (out / 'curves.f16').open('wb') as curves):
-        made = pool.map(kokoro_clip, [row for _, row in rows], [folder for folder, _ in rows],
-                        chunksize=16)
-        for (_, row), clip in zip(rows, tqdm(made, total=len(rows)), strict=True):
-            label = (row['id'], 'kokoro', SPLIT_NAMES[split_of_row(row)], row['voice'],
-                     row['lang'])
-            entries.append(append(label, clip, (audio, curves)))
-        made = pool.map(partial(grid_clip, corpus=grid), clips, chunksize=16)
-        for source, clip in zip(clips, tqdm(made, total=len(clips)), strict=True):
-            split = 'valid' if source.id in grid.validation else 'train'
-            entries.append(append((source.id, 'grid', split, 's1', 'en'), clip, (audio, curves)))
+        sources = [kokoro_clips(folders, pool)]
+        if (data / 'grid_s1').is_dir():
+            sources.append(grid_clips(data / 'grid_s1', pool))
+        sources += [own_clips(name, folder) for name, folder in own.items()]
+        entries = [append(label, clip, (audio, curves)) for label, clip in chain(*sources)]
     (out / 'clips.json').write_text(json.dumps(entries))
 
 
@@ -213,11 +272,18 @@ def main() -> None:
     command.add_argument('verb', choices=['build'])
     command.add_argument('--data', type=Path, default=Path('../shared/data'))
     command.add_argument('--speech', type=Path, help='a folder of python -m model.corpus build')
+    for name, loader in LOADERS.items():
+        command.add_argument(f'--{name.replace("_", "-")}', type=Path, metavar='DIR',
+                             help=f'a folder of {loader.__module__}')
     command.add_argument('--out', type=Path, default=Path('runs/corpus'))
     arguments = command.parse_args()
-    if (arguments.out / 'audio.i16').exists():
+    if (arguments.out / 'clips.json').exists():
         command.error(f'{arguments.out} holds a corpus; name a new folder')
-    build(arguments.data, arguments.out, arguments.speech)
+    own = {name: folder for name in LOADERS if (folder := getattr(arguments, name))}
+    try:
+        build(arguments.data, arguments.out, arguments.speech, own)
+    except DatasetError as error:
+        command.exit(1, f'{error}\n')
 
 
 if __name__ == '__main__':
