@@ -34,8 +34,8 @@ LIVE_ONLY: Final = ('source', 'input_rate', 'pace', 'sink')
 #: Options of whoever plays frames that are made already.
 PLAYERS: Final = ('sink', 'pace', 'avatar', 'quiet', 'verbose')
 #: Options of the gRPC service, whose sound and shapes are the clients' business.
-SERVICE: Final = ('bundle', 'backend', 'profile', 'fps', 'steps', 'seed', 'style', 'guidance',
-                  'gain', 'idle', 'quiet', 'verbose')
+SERVICE: Final = ('bundle', 'backend', 'device', 'profile', 'fps', 'steps', 'seed', 'style',
+                  'guidance', 'gain', 'idle', 'quiet', 'verbose')
 OUTPUT: Final = ('.csv (Live Link), .npz, .jsonl, .mcap; .glb, .usda, .anim and .track.json are '
                  'animations, .a2f.csv a table; .mp4 is a film of the face with its sound, .png '
                  'a sheet of portraits')

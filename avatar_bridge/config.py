@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
+import re
 import sys
 from typing import Any, Final, Literal
 
@@ -45,6 +46,7 @@ class Option:
     lowest: float | None = None
     highest: float | None = None
     choices: tuple[str, ...] = ()
+    pattern: str = ''                           # what a text has to look like
     metavar: str = ''
     live: bool = False                          # may change while running
     engine: bool = False                        # lies in EngineConfig
@@ -78,6 +80,8 @@ class Option:
         if self.choices and value not in self.choices:
             near = nearest(str(value), self.choices)
             raise UsageError(f'{self.name}: expected {self.accepts()}, got {value!r}{near}')
+        if self.pattern and not re.fullmatch(self.pattern, value):
+            raise UsageError(f'{self.name}: expected {self.accepts()}, got {value!r}')
         if self.lowest is not None and not self.lowest <= value:
             raise UsageError(f'{self.name}: expected {self.accepts()}, got {value}')
         if self.highest is not None and not value <= self.highest:
@@ -87,6 +91,8 @@ class Option:
         """Return what is accepted, for a message."""
         if self.choices:
             return ', '.join(self.choices[:-1]) + f' or {self.choices[-1]}'
+        if self.pattern:
+            return self.metavar
         what = {'text': 'text', 'integer': 'a whole number', 'number': 'a number',
                 'ratio': 'a number or a ratio such as 30000/1001', 'switch': 'true or false',
                 'list': 'a list of texts', 'gains': 'NAME=X'}[self.kind]
@@ -141,8 +147,11 @@ class EngineConfig:
         'text', 'auto', 'blinks, glances and small motion of the head; auto: on at a microphone '
         'and in the viewer', choices=('auto', 'on', 'off'), live=True)
     backend: str = _option(
-        'text', 'onnx', 'what runs the network: onnx on the CPU, torch on a GPU',
+        'text', 'onnx', 'what runs the network: onnx on the CPU, torch on the CPU or a CUDA card',
         choices=('onnx', 'torch'))
+    device: str = _option(
+        'text', 'auto', 'where the backend torch runs: auto is a CUDA card where there is one',
+        pattern=r'auto|cpu|cuda(:\d{1,2})?', metavar='auto|cpu|cuda[:N]')
 
     def __post_init__(self) -> None:
         """Check every field."""
