@@ -18,6 +18,7 @@ from avatar_bridge.errors import BundleError
 
 FORMAT: Final = 2
 DENOISERS: Final = ('live', 'regression', 'diffspeaker', 'diffusiontalker')
+GUIDANCE: Final = ('two_pass', 'baked')         # what it costs: a second pass, or nothing
 NETWORKS: Final = DENOISERS
 
 
@@ -65,3 +66,7 @@ def check_steps(manifest: dict[str, Any]) -> None:
     if manifest['network'] in DENOISERS and manifest['schedule'] not in SCHEDULES:
         raise ValueError(f'schedule {manifest["schedule"]!r}, expected one of {(*SCHEDULES,)}')
     manifest.setdefault('past_from_steps')
+    if manifest.setdefault('guidance', GUIDANCE[0]) not in GUIDANCE:
+        raise ValueError(f'guidance {manifest["guidance"]!r}, expected one of {GUIDANCE}')
+    if manifest.setdefault('rungs', 1) < 1:
+        raise ValueError(f'{manifest["rungs"]} rungs, expected 1 or more')

@@ -104,14 +104,6 @@ class Graph(Protocol):
         ...
 
 
-class Hop(Protocol):
-    """What is computed for one window, without choices that depend on numbers."""
-
-    def __call__(self, inputs: Mapping[str, Any], kept: Any, steps: int) -> tuple[Any, Any]:
-        """Return the clean frames, and what is kept for the next hop."""
-        ...
-
-
 class Backend(Protocol):
     """What opens the graphs of a bundle."""
 
@@ -121,14 +113,6 @@ class Backend(Protocol):
 
         Raises `BundleError` where it cannot be run.
         """
-        ...
-
-    def compiled(self, hop: Hop) -> Hop:
-        """Return `hop` as it is run best: arrays in, arrays out; what it keeps may stay away."""
-        ...
-
-    def joined(self, first: Any, second: Any, axis: int) -> Any:
-        """Return two of the arrays that graphs take and return inside a hop, as one."""
         ...
 
 
@@ -145,6 +129,14 @@ class Denoiser(Protocol):
 
     def deaf(self, condition: Any) -> Any:
         """Return the condition of somebody who hears nothing, for guidance."""
+        ...
+
+    def told(self, condition: Any, *, step_size: float, guidance: float) -> Any:
+        """
+        Return the condition of somebody who knows how he is sampled; many do not care.
+
+        `step_size`: noise time between evaluations; `guidance`: its scale, 1 is none.
+        """
         ...
 
     def denoise(self, noisy: Weights, timesteps: Weights, condition: Any) -> Weights:

@@ -26,3 +26,5 @@ class Condition(NamedTuple):
     motion: Tensor          # (batch, heads, frames, frames), from `align`
     audio: Tensor           # (batch, heads, frames, 1 + tokens), from `align`
     style: Tensor           # (batch, style width) the way of speaking
+    step_size: Tensor | None = None     # (batch,) noise time to the next evaluation, 0: no matter
+    guidance: Tensor | None = None      # (batch,) scale; both only for who is told

@@ -28,10 +28,8 @@ from avatar_bridge import rig
 from avatar_bridge.audio import mel
 from avatar_bridge.bundle import file_hash
 from avatar_bridge.manifest import FORMAT
-from avatar_bridge.ports import Backend
 from model.condition import Condition, Cut
 from model.networks import KINDS, make
-from model.programs import write_program
 
 OPSET = 17
 TOLERANCE = 1e-4
@@ -74,9 +72,16 @@ class Denoise(nn.Module):
         self.network = network
 
     def forward(self, noisy: Tensor, timesteps: Tensor, heard: Tensor, motion: Tensor,
-                audio: Tensor, style: Tensor) -> Tensor:
-        """Return the clean coefficients."""
-        return self.network.denoise(noisy, timesteps, Condition(heard, motion, audio, style))
+                audio: Tensor, style: Tensor, *told: Tensor) -> Tensor:
+        """Return the clean coefficients; `told` are what the network's configuration names."""
+        more = dict(zip(told_names(self.network), told, strict=True))
+        condition = Condition(heard, motion, audio, style, **more)
+        return self.network.denoise(noisy, timesteps, condition)
+
+
+def told_names(network: nn.Module) -> tuple[str, ...]:
+    """Return what a distilled network is told of a step besides its noise time."""
+    return getattr(network.config, 'told', ())
 
 
 def random_cut(frames: int, tokens: int, rng: np.random.Generator) -> dict[str, Tensor]:
@@ -101,11 +106,12 @@ def random_step(network: nn.Module, cut: dict[str, Tensor], rng: np.random.Gener
         'motion': motion,
         'audio': audio,
         'style': torch.tensor(rng.standard_normal((1, network.style.embedding_dim), np.float32)),
+        **{name: torch.tensor(rng.random(1, np.float32)) for name in told_names(network)},
     }
 
 
 def export_graphs(network: nn.Module, folder: Path) -> None:
-    """Write `listen`, `align` and `denoise` for both backends; frames and tokens are dynamic."""
+    """Write `listen.onnx`, `align.onnx` and `denoise.onnx`; frames and tokens are dynamic."""
     rng = np.random.default_rng(0)
     state = network.initial_state()
     caches = [f'cache_{index}' for index in range(len(state))]
@@ -127,11 +133,7 @@ def export_graphs(network: nn.Module, folder: Path) -> None:
 
 def write_graph(module: nn.Module, path: Path, inputs: dict[str, Tensor],
                 axes: dict[str, dict[int, str]]) -> None:
-    """
-    Write one ONNX graph, and beside it the same as a program for the backend torch.
-
-    Names in `axes` that are no inputs are the outputs, in order.
-    """
+    """Write one ONNX graph; names in `axes` that are no inputs are its outputs, in order."""
     outputs = [name for name in axes if name not in inputs]
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')         # the tracer's, about shapes that we fix on purpose
@@ -139,7 +141,6 @@ def write_graph(module: nn.Module, path: Path, inputs: dict[str, Tensor],
                           output_names=outputs, opset_version=OPSET, dynamo=False,
                           dynamic_axes={name: axis for name, axis in axes.items() if axis})
     store_halves(path)
-    write_program(module, path.with_suffix('.pt2'), inputs, axes)
 
 
 def store_halves(path: Path) -> None:
@@ -158,17 +159,11 @@ def store_halves(path: Path) -> None:
 
 
 def parity(network: nn.Module, folder: Path) -> float:
-    """Return the largest difference of both backends from eager torch over random cuts."""
-    from avatar_bridge.onnx_models import OnnxBackend
-    from avatar_bridge.torch_models import TorchBackend
-
-    return max(difference(network, OnnxBackend(folder)),
-               difference(network, TorchBackend(folder, 'cpu')))
-
-
-def difference(network: nn.Module, backend: Backend) -> float:
     """Return the largest difference between the graphs and eager torch over random cuts."""
+    from avatar_bridge.onnx_models import OnnxBackend
+
     rng = np.random.default_rng(1)
+    backend = OnnxBackend(folder)
     graphs = {name: backend(name) for name in ('listen', 'align', 'denoise')}
     state = network.initial_state()
     caches = {f'cache_{index}': part.numpy() for index, part in enumerate(state)}
@@ -210,7 +205,7 @@ def manifest(folder: Path, kind: str, *, mean: Tensor, deviation: Tensor, about:
         'mean': [round(float(value), 6) for value in mean],
         'deviation': [round(float(value), 6) for value in deviation],
         **about,
-        'files': {path.name: file_hash(path) for path in sorted(folder.iterdir())},
+        'files': {path.name: file_hash(path) for path in sorted(folder.glob('*.onnx'))},
     }
 
 
@@ -237,7 +232,7 @@ def export(run: Path, out: Path, about: dict[str, Any]) -> float:
         if worst > TOLERANCE:
             raise SystemExit(f'not exported: the graphs differ from torch by {worst:.2e}, '
                              f'allowed are {TOLERANCE:.0e}')
-        about = {**about, 'styles': styles(network, about['styles']),
+        about = {**saved.get('manifest', {}), **about, 'styles': styles(network, about['styles']),
                  'parameters': sum(p.numel() for p in network.parameters()),
                  'trained_steps': saved['step']}
         written = manifest(folder, saved['kind'], mean=saved['mean'],

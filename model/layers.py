@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import math
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 import torch.nn.functional as F
+
+from model.condition import Condition
 
 
 class CausalConv(nn.Module):
@@ -103,6 +107,32 @@ class Attention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         return x.reshape(x.shape[0], -1, self.heads, x.shape[2] // self.heads).transpose(1, 2)
+
+
+class Told(nn.Module):
+    """
+    What a step is told besides its noise time, by name, as one vector (batch, width).
+
+    It is nothing until it was trained: a student begins as its teacher.
+    """
+
+    #: The greatest value of each, for the embedding's [0, 1].
+    SCALE: Final = {'step_size': 1.0, 'guidance': 4.0}
+
+    def __init__(self, names: Sequence[str], width: int) -> None:
+        """Embed the fields `names` of a condition."""
+        super().__init__()
+        self.embeddings = nn.ModuleDict({name: TimestepEmbedding(width) for name in names})
+        for embedding in self.embeddings.values():
+            nn.init.zeros_(embedding.down.weight)
+            nn.init.zeros_(embedding.down.bias)
+
+    def forward(self, condition: Condition) -> Tensor:
+        """Return the sum of the embeddings; zeros where nothing is told."""
+        total = torch.zeros_like(condition.style[:, :1])
+        for name, embedding in self.embeddings.items():
+            total = total + embedding(getattr(condition, name) / self.SCALE[name])
+        return total
 
 
 class TimestepEmbedding(nn.Module):

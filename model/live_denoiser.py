@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from avatar_bridge import rig
 from avatar_bridge.audio import mel
 from model.condition import Condition, Cut
-from model.layers import Attention, CausalConv, ConvBlock, SecondsBias, TimestepEmbedding
+from model.layers import Attention, CausalConv, ConvBlock, SecondsBias, TimestepEmbedding, Told
 
 TOKEN_SECONDS = 2 * mel.STRIDE / mel.SAMPLE_RATE      # the encoder halves the feature rate
 
@@ -35,6 +35,7 @@ class LiveConfig:
     feed_forward: int = 512
     encoder_blocks: int = 6
     styles: int = 1
+    told: tuple[str, ...] = ()          # of `layers.Told`: what a distilled network knows besides
     motion_span: tuple[float, float] = (-0.45, 0.45)
     audio_span: tuple[float, float] = (-0.5, 0.25)
 
@@ -112,6 +113,7 @@ class LiveDenoiser(nn.Module):
         self.into = nn.Linear(len(rig.NAMES), config.width)
         self.timestep = TimestepEmbedding(config.width)
         self.style = nn.Embedding(config.styles, config.width)
+        self.told = Told(config.told, config.width)
         self.modulate = nn.Linear(config.width, 6 * config.width)
         self.layers = nn.ModuleList(TrunkLayer(config) for _ in range(config.layers))
         self.motion_bias = SecondsBias(config.heads, config.motion_span)
@@ -150,7 +152,8 @@ class LiveDenoiser(nn.Module):
         :param noisy: (batch, frames, 52), standardised
         :param timesteps: (batch, frames) noise times
         """
-        level = F.silu(self.timestep(timesteps) + condition.style[:, None])
+        told = condition.style + self.told(condition)
+        level = F.silu(self.timestep(timesteps) + told[:, None])
         modulation = self.modulate(level).reshape(*level.shape[:2], 6, level.shape[2])
         x = self.into(noisy)
         for index, layer in enumerate(self.layers):

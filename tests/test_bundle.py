@@ -38,7 +38,7 @@ def test_a_bundle_is_a_folder_that_can_be_moved(copy):
 
 @pytest.mark.parametrize('change', [
     {'format': 1}, {'network': 'other'}, {'rig': ['jawOpen']}, {'mean': [0.0]},
-    {'schedule': 'sine'}, {'styles': ['neutral']},
+    {'schedule': 'sine'}, {'guidance': 'free'}, {'rungs': 0}, {'styles': ['neutral']},
     {'styles': {'a': [0.0], 'b': []}}, {'steps': [2, 8]}, {'files': {}},
     {'files': {'../listen.onnx': ''}}, {'fps': None}])
 def test_a_foreign_manifest_is_refused(copy, change):
@@ -76,7 +76,8 @@ def test_an_unknown_name_is_told_what_there_is():
         load_bundle('lvie')
 
 
-@pytest.mark.parametrize('config', [EngineConfig(style='opera'), EngineConfig(steps=9)])
+@pytest.mark.parametrize('config', [EngineConfig(style='opera'), EngineConfig(backend='torch'),
+                                    EngineConfig(steps=9)])
 def test_what_the_bundle_cannot_do_is_refused(config):
     with pytest.raises(UsageError, match='bundle live'):
         Engine(load_bundle('live'), config)

@@ -37,13 +37,15 @@ class Sampling(NamedTuple):
     most_steps: int = 8
     usual_steps: int = 1
     past_from_steps: int | None = 2         # final frames are given from so many on; None: never
+    guidance: str = 'two_pass'              # or 'baked': the network is told how strong it is
+    rungs: int = 1                          # hops in which noise becomes final; 1: in chunks
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> Sampling:
         """Return what a bundle's manifest says."""
         least, most = manifest['steps']
         return cls(manifest['schedule'], least, most, manifest['usual_steps'],
-                   manifest['past_from_steps'])
+                   manifest['past_from_steps'], manifest['guidance'], manifest['rungs'])
 
 
 class DiffusionFaceModel:
@@ -79,21 +81,35 @@ class DiffusionFaceModel:
         who is told his last pose leans on it, mistakes included (decision 16). A sampler of
         several steps makes one choice among many and has to go on with it.
         """
-        past_from = self._sampling.past_from_steps
-        if past_from is None or self.steps < past_from:
-            known = known[:0]
-        condition, state = self._denoiser.listen(audio, state)
+        known = self._past(known, self.steps)
+        estimate, state = self._hear(audio, 1.0 / self.steps, state)
 
-        def hearing(what: Any) -> Denoise:
-            return lambda noisy, level: self._denoiser.denoise(
-                noisy, timesteps(level, len(known), audio.frames), what)
+        def denoise(noisy: Weights, level: Level) -> Any:
+            return estimate(noisy, timesteps(level, len(known), audio.frames))
 
-        denoise = guided(hearing(condition), hearing(self._denoiser.deaf(condition)),
-                         self._guidance_scale)
         noise = frame_noise(self._seed, audio.first_frame, audio.frames)
         levels = evenly(self.steps, self._level)
         return FrameWindow(audio.first_frame,
                            sample(denoise, noise, levels=levels, known=known)), state
+
+    def _past(self, known: Weights, evaluations: int) -> Weights:
+        """Return the final frames that a frame of so many evaluations is to lean on."""
+        past_from = self._sampling.past_from_steps
+        return known if past_from is not None and evaluations >= past_from else known[:0]
+
+    def _hear(self, audio: AudioWindow, step_size: float, state: State) -> tuple[Denoise, State]:
+        """Return what estimates clean frames, from noisy ones at (frames,) noise times."""
+        condition, state = self._denoiser.listen(audio, state)
+        condition = self._denoiser.told(condition, step_size=step_size,
+                                        guidance=self._guidance_scale)
+
+        def hearing(what: Any) -> Denoise:
+            return lambda noisy, times: self._denoiser.denoise(noisy, times, what)
+
+        if self._sampling.guidance == 'baked':
+            return hearing(condition), state
+        return guided(hearing(condition), hearing(self._denoiser.deaf(condition)),
+                      self._guidance_scale), state
 
 
 def timesteps(level: Level, known: int, frames: int) -> Weights:
@@ -105,7 +121,8 @@ def timesteps(level: Level, known: int, frames: int) -> Weights:
 
 def frame_noise(seed: int, first_frame: int, frames: int) -> Weights:
     """Return (frames, 52) unit noise that depends on the seed and each frame's index alone."""
-    return np.stack([_noise(seed, frame) for frame in range(first_frame, first_frame + frames)])
+    noise = [_noise(seed, frame) for frame in range(first_frame, first_frame + frames)]
+    return np.array(noise, np.float32).reshape(frames, len(rig.NAMES))
 
 
 @lru_cache(maxsize=512)

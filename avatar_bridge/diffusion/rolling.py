@@ -69,7 +69,7 @@ class RollingFaceModel(DiffusionFaceModel):
         past = self._past(known, self._height * self.steps)
         rest = len(known) - len(past)       # of the context, not handed over: noise, as ahead
         before = np.concatenate([past, frame_noise(self._seed, audio.first_frame, rest)])
-        before_times = np.repeat(np.float32([KNOWN_TIMESTEP, 1.0]), [len(past), rest])
+        before_times = np.repeat([KNOWN_TIMESTEP, 1.0], [len(past), rest]).astype(np.float32)
 
         def estimate(noisy: Weights, times: Weights) -> Weights:
             return hear(np.concatenate([before, noisy]),

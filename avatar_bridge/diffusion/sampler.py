@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 TRAINED_STEPS: Final = 1000     # integer noise steps of a schedule that has such
 
-Denoise = Callable[[Any, 'Level'], Any]     # (noisy, level) -> estimate of the clean data
+Denoise = Callable[[Any, Any], Any]     # (noisy, level or noise times) -> estimate of the clean
 
 
 class Level(NamedTuple):
@@ -76,14 +76,14 @@ def sample(denoise: Denoise, noise: Any, *, levels: Sequence[Level], known: Any 
     """
     noisy = _pin(noise, known)
     for level, following in pairwise(levels):
-        clean = denoise(noisy, level)
-        if following.sigma <= 0.0:
-            noisy = clean
-        else:
-            residual = (noisy - level.alpha * clean) / level.sigma
-            noisy = following.alpha * clean + following.sigma * residual
-        noisy = _pin(noisy, known)
+        noisy = _pin(ddim(noisy, denoise(noisy, level), level, following), known)
     return noisy
+
+
+def ddim(noisy: Any, clean: Any, level: Level, following: Level) -> Any:
+    """Return what is `noisy` at `level` as it is at `following`, if `clean` is right."""
+    noise = (noisy - level.alpha * clean) / level.sigma
+    return following.alpha * clean + following.sigma * noise
 
 
 def guided(conditional: Denoise, unconditional: Denoise, guidance_scale: float) -> Denoise:
@@ -91,9 +91,9 @@ def guided(conditional: Denoise, unconditional: Denoise, guidance_scale: float) 
     if guidance_scale == 1.0:
         return conditional
 
-    def denoise(noisy: Any, level: Level) -> Any:
-        away = unconditional(noisy, level)
-        return away + guidance_scale * (conditional(noisy, level) - away)
+    def denoise(noisy: Any, place: Any) -> Any:
+        away = unconditional(noisy, place)
+        return away + guidance_scale * (conditional(noisy, place) - away)
 
     return denoise
 

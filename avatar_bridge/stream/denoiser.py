@@ -29,6 +29,8 @@ class Heard(NamedTuple):
     motion: Weights             # (1, heads, frames, frames) bias: which frames see which
     audio: Weights              # (1, heads, frames, 1 + tokens) bias: which tokens they hear
     style: Weights              # (1, style width) the way of speaking
+    step_size: Weights          # (1,) noise time between evaluations
+    guidance: Weights           # (1,) its scale
 
 
 class StreamDenoiser:
@@ -69,13 +71,18 @@ class StreamDenoiser:
         heard = state['heard']
         rows = cut(self._spec, audio, state['tokens'], heard.shape[2])
         aligned = self._align({name: row[None] for name, row in rows.items()})
-        return Heard(heard, aligned['motion'], aligned['audio'], self._style), state
+        return Heard(heard, aligned['motion'], aligned['audio'], self._style, scalar(1.0),
+                     scalar(1.0)), state
 
     def deaf(self, condition: Heard) -> Heard:
         """Return the condition with every token beyond hearing."""
         unheard = condition.audio.copy()
         unheard[..., 1:] = UNSEEN
         return condition._replace(audio=unheard)
+
+    def told(self, condition: Heard, *, step_size: float, guidance: float) -> Heard:
+        """Return the condition of somebody who knows how he is sampled."""
+        return condition._replace(step_size=scalar(step_size), guidance=scalar(guidance))
 
     def denoise(self, noisy: Weights, timesteps: Weights, condition: Heard) -> Weights:
         """Estimate the clean (frames, 52) coefficients."""
@@ -96,6 +103,11 @@ class StreamDenoiser:
         return {'caches': dict(zip(self._caches, outputs.values(), strict=True)), 'tail': tail,
                 'features': features[2 * tokens:], 'heard': heard[:, :, -self._keep:],
                 'tokens': state['tokens'] + tokens}
+
+
+def scalar(value: float) -> Weights:
+    """Return (1,) float32."""
+    return np.array([value], np.float32)
 
 
 def tokens_kept(spec: StreamSpec) -> int:
