@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ class BatchConfig:
     mirror_share: float = 0.5
     blank_share: float = 0.0            # of the excerpts know nothing of the past: one-step use
     noise_times: str = 'blocks'         # one for each block, or one for the `window` of all frames
+    voice_seconds: float = 0.0          # of each voice are heard beside the excerpt, at most
     sound: augment.AugmentConfig = field(default_factory=augment.AugmentConfig)
 
 
@@ -55,6 +56,8 @@ class Batch(NamedTuple):
     token_times: Array      # (batch, n)
     style: NDArray[np.int64]
     fps: float
+    voices: Array | None = None         # (batch, 3, 2 m, 80) features of who speaks, if asked for
+    lone: NDArray[np.bool_] | None = None       # (batch,) the voice has one clip only
 
 
 def draw(corpus: Corpus, config: BatchConfig, rng: np.random.Generator) -> Batch:
@@ -62,9 +65,12 @@ def draw(corpus: Corpus, config: BatchConfig, rng: np.random.Generator) -> Batch
     fps = float(rng.choice([24.0, 25.0, 30.0, 60.0, rng.uniform(24.0, 60.0)]))
     frames = int(config.seconds * fps)
     features = int((config.lead_in + config.seconds) * CURVE_RATE) // 2 * 2
-    items = [_excerpt(corpus, config, fps, rng) for _ in range(config.size)]
+    clips, items = [], []
+    for _ in range(config.size):
+        clips.append(corpus.draw('grid' if rng.random() < config.grid_share else 'kokoro', rng))
+        items.append(_excerpt(corpus, clips[-1], config, fps, rng))
     token_times = 0.02 * np.arange(1, features // 2 + 1, dtype=np.float32)
-    return Batch(
+    batch = Batch(
         np.stack([item[0] for item in items]),
         np.stack([item[1] for item in items]),
         np.stack([item[2] for item in items]),
@@ -76,11 +82,24 @@ def draw(corpus: Corpus, config: BatchConfig, rng: np.random.Generator) -> Batch
         np.zeros(config.size, np.int64),
         fps,
     )
+    return _with_voices(batch, corpus, clips, config, rng) if config.voice_seconds else batch
 
 
-def _excerpt(corpus: Corpus, config: BatchConfig, fps: float, rng: np.random.Generator,
-             ) -> tuple[Array, ...]:
-    clip = corpus.draw('grid' if rng.random() < config.grid_share else 'kokoro', rng)
+def _with_voices(batch: Batch, corpus: Any, clips: list[Any], config: BatchConfig,
+                 rng: np.random.Generator) -> Batch:
+    """Return the batch with what a `VoicedCorpus` has of the voices of its clips."""
+    # Often little of a voice is known yet: lengths are drawn from 0.2 s on, evenly in octaves.
+    length = 2 * int(50 * 0.2 * (config.voice_seconds / 0.2) ** rng.random())
+    heard = [corpus.views(clip, length * mel.STRIDE + mel.HISTORY, rng) for clip in clips]
+    return batch._replace(
+        style=np.array([corpus.voice_number(clip) for clip in clips]),
+        voices=np.stack([[_voice(view / np.float32(32768), config, rng) for view in views]
+                         for views in heard]),
+        lone=np.array([corpus.lone(clip) for clip in clips]))
+
+
+def _excerpt(corpus: Corpus, clip: Clip, config: BatchConfig, fps: float,
+             rng: np.random.Generator) -> tuple[Array, ...]:
     length = int((config.lead_in + config.seconds) * CURVE_RATE) // 2 * 2
     start = int(rng.integers(-60, max(-59, len(clip.curves) - length + 100)))     # in 10 ms
     curves, samples = clip.curves, _padded(clip.samples, start * mel.STRIDE - mel.HISTORY,
@@ -148,6 +167,15 @@ def _features(samples: Array, config: BatchConfig, rng: np.random.Generator) -> 
     colour = np.interp(np.arange(mel.BANDS), np.linspace(0, mel.BANDS - 1, 5),
                        rng.normal(0.0, 3.0, 5))
     power = power * (10.0 ** (colour / 10.0)).astype(np.float32)
+    if rng.random() < config.noise_share:
+        power = power + _noise(power, rng)
+    return mel.log_compress(power)
+
+
+def _voice(samples: Array, config: BatchConfig, rng: np.random.Generator) -> Array:
+    """Return log-mel features with another level and noise; what is a voice's own is left."""
+    gain = 10.0 ** (rng.uniform(-24.0, 6.0) / 20.0)
+    power = mel.mel_power(samples) * np.float32(gain * gain)
     if rng.random() < config.noise_share:
         power = power + _noise(power, rng)
     return mel.log_compress(power)

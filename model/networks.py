@@ -16,6 +16,7 @@ from typing import Any
 from avatar_bridge.diffusion.face_model import Sampling
 from model.biased_denoiser import BiasedConfig, BiasedDenoiser
 from model.live_denoiser import LiveConfig, LiveDenoiser, Regressor
+from model.talker_denoiser import TalkerConfig, TalkerDenoiser
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ KINDS = {
     'regression': Kind(LiveConfig, Regressor, Sampling(most_steps=1, past_from_steps=None)),
     'diffspeaker': Kind(BiasedConfig, BiasedDenoiser,
                         Sampling('scaled_linear', 1, 50, usual_steps=50, past_from_steps=None)),
+    'diffusiontalker': Kind(TalkerConfig, TalkerDenoiser, Sampling(most_steps=16, usual_steps=16)),
 }
 
 

@@ -34,8 +34,11 @@ from model.loop import mixed, take_steps
 from model.loop import save as save
 from model.losses import coefficient_loss, lip_gap_loss, seal_loss, velocity_loss
 from model.networks import KINDS, make
+from model.personal_losses import manner
 from model.ranks import ALONE, Ranks, joined
 from model.settings import read_toml
+from model.talker_denoiser import TalkerConfig
+from model.voice_styles import load_voiced
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class TrainConfig:
     """One training run."""
 
     corpus: str = 'runs/corpus'
+    voices: str = ''                    # of `model.voice_styles`: each voice has a manner
     out: str = 'runs/live'
     start_from: str = ''                # folder of a run whose averaged parameters to begin with
     steps: int = 4000
@@ -53,6 +57,7 @@ class TrainConfig:
     velocity: float = 0.5
     lip_gap: float = 0.5
     seal: float = 0.0
+    contrast: float = 0.1               # of each loss of telling voices apart
     seed: int = 1
     checkpoint_every: int = 200
     threads: int = 2
@@ -62,6 +67,7 @@ class TrainConfig:
     live: LiveConfig = field(default_factory=LiveConfig)        # its sizes
     regression: LiveConfig = field(default_factory=LiveConfig)
     diffspeaker: BiasedConfig = field(default_factory=BiasedConfig)
+    diffusiontalker: TalkerConfig = field(default_factory=TalkerConfig)
     batch: BatchConfig = field(default_factory=BatchConfig)
 
     @property
@@ -155,14 +161,14 @@ def losses(run: Run, batch: Batch, device: str) -> dict[str, Tensor]:
         heard, _ = run.network.listen(tensor(batch.features), state)
         cut = Cut(tensor(batch.times), tensor(batch.blocks), tensor(batch.horizons),
                   tensor(batch.token_times))
-        condition = Condition(heard, *run.network.align(cut),
-                              run.network.style(tensor(batch.style)))
+        style, contrasts = manner(run.network, batch, clean)
+        condition = Condition(heard, *run.network.align(cut), style)
         predicted = run.network.denoise(noisy, timesteps, condition)
     predicted = predicted.float()
     return {'coefficient': coefficient_loss(predicted, clean),
             'velocity': velocity_loss(predicted, clean, batch.fps),
             'lip_gap': lip_gap_loss(predicted, clean, run.deviation),
-            'seal': seal_loss(predicted, clean, run.mean, run.deviation)}
+            'seal': seal_loss(predicted, clean, run.mean, run.deviation), **contrasts}
 
 
 def update(run: Run, config: TrainConfig, batch: Batch, device: str, ranks: Ranks = ALONE,
@@ -171,8 +177,7 @@ def update(run: Run, config: TrainConfig, batch: Batch, device: str, ranks: Rank
     for group in run.optimiser.param_groups:
         group['lr'] = config.learning_rate * learning_rate_factor(run.step, config)
     parts = losses(run, batch, device)
-    total = (parts['coefficient'] + config.velocity * parts['velocity']
-             + config.lip_gap * parts['lip_gap'] + config.seal * parts['seal'])
+    total = sum(share * parts[name] for name, share in shares(config).items() if name in parts)
     run.optimiser.zero_grad(set_to_none=True)
     total.backward()
     ranks.agree(run.network)
@@ -187,6 +192,13 @@ def update(run: Run, config: TrainConfig, batch: Batch, device: str, ranks: Rank
     return dict(zip(parts, found.tolist(), strict=True))
 
 
+def shares(config: TrainConfig) -> dict[str, float]:
+    """Return how much each loss counts."""
+    return {'coefficient': 1.0, 'velocity': config.velocity, 'lip_gap': config.lip_gap,
+            'seal': config.seal, **dict.fromkeys(('identity', 'emotion', 'face'),
+                                                 config.contrast)}
+
+
 def learning_rate_factor(step: int, config: TrainConfig) -> float:
     """Return the share of the learning rate: linear warm-up, then half a cosine to 2 %."""
     if step < config.warm_up:
@@ -197,7 +209,8 @@ def learning_rate_factor(step: int, config: TrainConfig) -> float:
 
 def train(config: TrainConfig, *, device: str, ranks: Ranks = ALONE) -> Run:
     """Train to `config.steps`, from where the last checkpoint stands."""
-    corpus = load_corpus(config.corpus)
+    corpus = (load_voiced(config.corpus, config.voices) if config.voices
+              else load_corpus(config.corpus))
     run = start(config, corpus, device)
     assert len(run.mean) == len(rig.NAMES)
     part = replace(config.batch, size=ranks.share(config.batch.size))
