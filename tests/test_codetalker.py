@@ -1,0 +1,169 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The autoregressive query: what it remembers, how it is trained, how it is exported and run."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch')
+
+from tiny_corpus import BATCH, write_corpus  # noqa: E402
+
+from model.batches import draw  # noqa: E402
+from model.code_query import CodeQuery, Condition, QueryConfig, free_run  # noqa: E402
+from model.codebook import Codebook, CodebookConfig, intervals  # noqa: E402
+from model.data import load_corpus  # noqa: E402
+from model.loop import save, seeded  # noqa: E402
+from model.ranks import ALONE  # noqa: E402
+from model.train_codebook import CodebookTrainConfig  # noqa: E402
+from model.train_codebook import train as train_codebook  # noqa: E402
+from model.train_query import QueryTrainConfig, past, start, train, update  # noqa: E402
+
+pytestmark = pytest.mark.model
+BOOK = CodebookConfig(width=32, blocks=1, components=4, code_width=6, codebook_size=32)
+SMALL = QueryConfig(width=32, heads=4, layers=2, feed_forward=48, encoder_blocks=1,
+                    motion_past=0.41)
+FPS = 30.0
+PAST = 12                               # frames within 0.41 s
+
+
+@pytest.fixture(scope='module', params=['codes', 'latents'])
+def network(request):
+    torch.manual_seed(0)
+    network = CodeQuery(replace(SMALL, head=request.param), Codebook(BOOK)).requires_grad_(False)
+    for parameter in network.parameters():      # nothing may hide behind a zero initialisation
+        parameter.add_(0.1 * torch.randn_like(parameter))
+    return network
+
+
+def situation(network, frames=40, horizon=0.1):
+    """Return codes and what they hear, of two excerpts that begin at different times."""
+    generator = torch.Generator().manual_seed(1)
+    features = torch.randn(2, 200, 80, generator=generator)
+    heard, _ = network.listen(features, network.encoder.initial_state(2))
+    times = torch.tensor([[0.305], [0.312]]) + torch.arange(frames) / FPS
+    token_times = (0.02 * torch.arange(1, 101)).expand(2, -1)
+    biases = network.align(times, times + horizon, token_times)
+    codes = torch.randint(0, 32, (2, frames, 4), generator=generator)
+    style = network.style(torch.tensor([0, 0]))
+    return codes, times, token_times, Condition(heard, *biases, style, intervals(2, FPS))
+
+
+def one_by_one(network, codes, times, token_times, condition):
+    """Answer frame by frame, with a memory of fixed size; return the scores."""
+    remembered, born, scores = network.forget(2, PAST), torch.full((2, PAST), -1e3), []
+    for frame in range(codes.shape[1]):
+        now = times[:, frame:frame + 1]
+        delays = token_times - now
+        delays = torch.where(delays > 0.1, 1e3, delays)
+        motion, audio = network.align_one(now - born, delays)
+        answer, joined = network(codes[:, frame:frame + 1],
+                                 condition._replace(motion=motion, audio=audio), remembered)
+        remembered, born = joined[:, :, 1:], torch.cat([born[:, 1:], now], dim=1)
+        assert remembered.shape[2] == PAST
+        scores.append(answer.scores)
+    return torch.cat(scores, dim=1)
+
+
+def test_a_frame_by_itself_answers_like_all_at_once(network):
+    codes, times, token_times, condition = situation(network)
+    whole, _ = network(codes, condition, network.forget(2))
+    assert torch.allclose(one_by_one(network, codes, times, token_times, condition),
+                          whole.scores, atol=1e-4)
+
+
+def test_codes_that_follow_do_not_count(network):
+    codes, *_, condition = situation(network)
+    other = codes.clone()
+    other[:, 25:] = (other[:, 25:] + 7) % 32
+    one, two = (network(each, condition, network.forget(2))[0].scores for each in (codes, other))
+    assert torch.allclose(one[:, :25], two[:, :25], atol=1e-5)
+    assert not torch.allclose(one[:, 25:], two[:, 25:], atol=1e-3)
+
+
+def test_sound_beyond_the_horizon_is_not_heard(network):
+    codes, times, token_times, condition = situation(network, frames=10)
+    loud = condition.heard.clone()
+    loud[:, :, 32:] += 5.0              # complete after 0.64 s, and later than 0.1 s after frame 6
+    one, two = (network(codes, condition._replace(heard=heard), network.forget(2))[0].scores
+                for heard in (condition.heard, loud))
+    assert torch.equal(one[:, :7], two[:, :7])
+    assert not torch.allclose(one[:, 8:], two[:, 8:], atol=1e-4)
+    assert token_times[0, 32] > times[1, 6] + 0.1
+
+
+def test_a_free_run_continues_what_it_said_itself(network):
+    codes, *_, condition = situation(network)
+    said = free_run(network, codes[:, 0], condition)
+    told = torch.cat([codes[:, :1], said[:, :-1]], dim=1)
+    answer, _ = network(told, condition, network.forget(2))
+    assert (answer.scores.argmax(dim=-1) == said).float().mean() > 0.99     # but for a near tie
+
+
+def test_an_unknown_head_is_refused():
+    with pytest.raises(ValueError, match='codes'):
+        CodeQuery(replace(SMALL, head='words'), Codebook(BOOK))
+
+
+@pytest.fixture(scope='module')
+def folders(tmp_path_factory):
+    """Return the folders of a corpus and of a codebook that was trained on it a little."""
+    corpus = write_corpus(tmp_path_factory.mktemp('corpus'))
+    codebook = tmp_path_factory.mktemp('codebook')
+    train_codebook(CodebookTrainConfig(str(corpus), str(codebook), steps=25, warm_up=2,
+                                       learning_rate=6e-3, network=BOOK, batch=BATCH),
+                   device='cpu')
+    return corpus, codebook
+
+
+def plan(folders, out, **changes):
+    corpus, codebook = folders
+    settings = QueryTrainConfig(str(corpus), str(codebook), str(out), steps=4, warm_up=2,
+                                own_from=2, checkpoint_every=2, network=SMALL, batch=BATCH)
+    return replace(settings, **changes)
+
+
+@pytest.mark.parametrize('head', ['codes', 'latents'])
+def test_one_batch_can_be_learnt_by_heart(folders, tmp_path, head):
+    settings = plan(folders, tmp_path, steps=40, learning_rate=8e-3, longest_gap=0.0,
+                    own_from=1000, network=replace(SMALL, head=head))
+    run = start(settings, 'cpu')
+    batch = draw(load_corpus(settings.corpus), BATCH, np.random.default_rng(3))
+    found = [update(run, settings, batch, np.random.default_rng(4)) for _ in range(40)]
+    assert found[-1]['coefficient'] < 0.5 * found[0]['coefficient']
+    assert found[-1]['code'] < 0.5 * found[0]['code']
+    assert found[-1]['right'] > found[0]['right'] + 0.2
+
+
+def test_the_past_that_is_told_has_gaps_or_is_the_networks_own(folders, tmp_path):
+    settings = plan(folders, tmp_path)
+    run = start(settings, 'cpu')
+    codes, *_, condition = situation(run.network)
+    gaps = past(run, codes, condition, settings, np.random.default_rng(0))
+    unknown = gaps == run.network.unknown_code
+    assert 0 < unknown.float().mean() < settings.longest_gap
+    assert torch.equal(gaps[~unknown], codes[:, :-1][~unknown])
+    run.step = settings.own_from
+    own = past(run, codes, condition._replace(
+        motion=condition.motion[:, :, 1:, 1:], audio=condition.audio[:, :, 1:]), settings,
+        np.random.default_rng(0))
+    assert torch.equal(own[:, 0], codes[:, 0])
+    assert not torch.equal(own, codes[:, :-1])
+
+
+def test_a_resumed_run_is_the_run_that_was_never_stopped(folders, tmp_path):
+    whole = train(plan(folders, tmp_path / 'whole'), device='cpu')
+    settings = plan(folders, tmp_path / 'cut')
+    run, corpus = start(settings, 'cpu'), load_corpus(settings.corpus)
+    for step in range(2):
+        rng = seeded(settings.seed, step, ALONE)
+        update(run, settings, draw(corpus, BATCH, rng), rng)
+    (tmp_path / 'cut').mkdir()
+    save(run, tmp_path / 'cut')
+    resumed = train(settings, device='cpu')
+    for one, two in zip(whole.network.state_dict().values(),
+                        resumed.network.state_dict().values(), strict=True):
+        assert torch.equal(one, two)
