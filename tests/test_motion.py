@@ -10,6 +10,7 @@ import pytest
 
 from avatar_bridge.phones import phones_beside
 from model import motion, teacher
+from model.data import BELIEVED
 from model.datasets.sound import read_sound
 from model.datasets.text_grid import spelled
 from model.face_offset import estimate
@@ -82,7 +83,7 @@ def test_a_face_that_is_late_or_early_is_found_out(spoken, late):
         moved = motion.resample(motion.shift(gap, 100, late), 100, fps)
         found = estimate(samples, moved, fps)
         assert abs(found.seconds - own.seconds - late) <= 0.01
-        assert found.confidence > 0.2
+        assert found.confidence > BELIEVED
 
 
 def test_a_face_of_other_speech_or_of_none_is_not_believed(spoken):

@@ -61,7 +61,7 @@ class Recording:
         while end - edges[-1] > longest:
             near = [pause for pause in pauses if longest / 2 < pause[0] - edges[-1] < longest]
             middle, _ = max(near, key=lambda pause: pause[1], default=(edges[-1] + longest, 0.0))
-            edges.append(middle)
+            edges.append(round(middle, 2))         # on a frame of the teacher
         for number, part in enumerate(self.cut([*edges, end])):
             yield replace(part, id=f'{self.id}_{number:03}') if len(edges) > 1 else part
 

@@ -90,7 +90,8 @@ def from_ipa(label: str) -> str:
     bare = ''.join(plain for letter in composed for plain in (
         letter if letter in CLASS_OF or letter in IPA else unicodedata.normalize('NFD', letter))
         if unicodedata.category(plain) not in ('Mn', 'Lm', 'Sk'))
-    symbols = IPA.get(bare) or ''.join(IPA.get(letter, letter) for letter in bare)
+    symbols = IPA.get(bare) or ''.join(letter if letter in CLASS_OF else IPA.get(letter, letter)
+                                       for letter in bare)
     if not symbols or any(symbol not in CLASS_OF for symbol in symbols):
         raise ValueError(f'{label!r}, which is no phone that is known here')
     return symbols
