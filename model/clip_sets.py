@@ -5,7 +5,8 @@
 Clips that motion is judged by, with what is known about the face that said them.
 
 100 GRID clips that no training sees, 10 clips of talkers that nobody fitted, synthetic voices that
-no training hears (with their teacher's curves and phones), and the bundled speech.
+no training hears (with their teacher's curves and phones), recorded prompts with their phones
+(`model/prompts.py`), and the bundled speech.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ class Clip:
     truth: Array | None = None                      # (m, 52) weights, at tracked_fps too
 
 
-def clip_sets(data: Path) -> dict[str, list[Clip]]:
-    """Return the clips to judge by, per set; only what `data` has."""
+def clip_sets(data: Path, prompts: Path | None = None) -> dict[str, list[Clip]]:
+    """Return the clips to judge by, per set; only what `data` and `prompts` have."""
     sets = {}
     if (data / 'grid_s1').is_dir():
         ids = (data / 'grid_s1' / 'validation.txt').read_text().split()
@@ -55,6 +56,8 @@ def clip_sets(data: Path) -> dict[str, list[Clip]]:
         sets['grid_others'] = list(grid_clips(data / 'grid_others'))
     if (data / 'kokoro').is_dir():
         sets['kokoro'] = list(kokoro_clips(data / 'kokoro'))
+    if prompts and (prompts / 'phones.json').is_file():
+        sets['prompts'] = list(prompt_clips(prompts))
     return {**sets, 'speech': [bundled_speech()]}
 
 
@@ -94,6 +97,15 @@ def kokoro_clips(folder: Path, count: int = 30) -> Iterator[Clip]:
         truth = teacher.animate(phones, teacher.loudness(samples))
         yield Clip(row['id'], samples, speech, metrics.lip_gap(truth), teacher.RATE,
                    tuple((phone.symbol, phone.start, phone.end) for phone in phones), truth)
+
+
+def prompt_clips(folder: Path) -> Iterator[Clip]:
+    """Yield recorded prompts; nobody saw the face, but it is known what was said when."""
+    for name, rows in json.loads((folder / 'phones.json').read_text()).items():
+        phones = tuple((ipa, start, end) for ipa, start, end in rows)
+        yield Clip(name, read_audio(folder / f'{name}.flac'),
+                   tuple((start, end) for ipa, start, end in phones if ipa != SILENCE),
+                   phones=phones)
 
 
 def bundled_speech() -> Clip:

@@ -5,9 +5,10 @@
 Judge bundles, or CSV files of other programs: `python -m model.evaluate [BUNDLE ...]`.
 
 Runs what ships (the streaming engine) over the clips of `model/clip_sets.py`, at every number of
-steps that is asked for and that a bundle takes, and prints two tables: quality on each set of
-clips, and costs. Bundles in folders NAME@1, NAME@2, ... are runs of NAME that differ in their
-seed: one row, mean and deviation. `--with` takes in what an earlier evaluation wrote.
+steps that is asked for and that a bundle takes, and prints tables: quality on each set of clips,
+costs, and with `--rooms` how it holds out among noise. Bundles in folders NAME@1, NAME@2, ... are
+runs of NAME that differ in their seed: one row, mean and deviation. `--with` takes in what an
+earlier evaluation wrote.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ from model.clip_sets import Array, Clip, bundled_speech, clip_sets
 from model.costs import costs
 from model.judgement import judge
 from model.performers import Animate, csv_motion, engine_motion, loudness_motion
+from model.room_scores import room_clips, room_rows
+from model.room_sets import SETTINGS
 from model.score_plot import draw
-from model.score_table import COSTS, QUALITY, Row, markdown, merged, plain, pooled
+from model.score_table import COSTS, QUALITY, ROOMS, Row, markdown, merged, plain, pooled
 
 PARTS: Final = ('quality', 'costs')
 
@@ -59,6 +62,7 @@ class Report(NamedTuple):
     costs: list[Row]                        # a row for each bundle and steps
     clip: Clip | None = None                # one clip, and every model's lip gap in it
     gaps: dict[str, Array] = {}             # noqa: RUF012 - never changed
+    rooms: list[Row] = []                   # noqa: RUF012 - a row for each bundle, steps and room
 
 
 def contestants(arguments: argparse.Namespace) -> Iterator[Contestant]:
@@ -92,18 +96,17 @@ def of_bundle(name: str, bundle: Bundle, arguments: argparse.Namespace) -> Itera
 
 
 def evaluate(arguments: argparse.Namespace) -> Report:
-    """Judge everybody."""
+    """Judge everybody; raises `UsageError` where files are to follow a room's sound."""
+    if arguments.rooms and arguments.csv:
+        raise UsageError('--rooms and --csv: files do not hear a room, expected one of the two')
     quality: list[Row] = []
     expense: list[Row] = []
     gaps: dict[str, Array] = {}
-    sets = {}
-    if 'quality' in arguments.only:
-        sets = {name: clips[:arguments.clips]
-                for name, clips in clip_sets(arguments.data).items()
-                if name in (arguments.set or [name])}
+    rooms: list[Row] = []
+    sets = chosen_sets(arguments) if 'quality' in arguments.only or arguments.rooms else {}
     shown = example(sets)
     for contestant in contestants(arguments):
-        for name, clips in sets.items():
+        for name, clips in sets.items() if 'quality' in arguments.only else ():
             progress = tqdm(clips, f'{contestant.model} {name}', leave=False, disable=None)
             motions = [contestant.animate(clip) for clip in progress]
             figures = judge(clips, motions, float(arguments.fps))
@@ -112,9 +115,21 @@ def evaluate(arguments: argparse.Namespace) -> Report:
                 gaps.setdefault(contestant.model.partition('@')[0],
                                 motions[clips.index(shown)].gap)
         if contestant.bundle and 'costs' in arguments.only:
-            found = costs(contestant.bundle, contestant.config, bundled_speech().samples)
-            expense.append({**contestant.identity, **found})
-    return Report(quality, expense, shown, gaps)
+            expense.append({**contestant.identity, **costs(
+                contestant.bundle, contestant.config, bundled_speech().samples)})
+        if arguments.rooms:
+            found = room_rows(contestant.animate, room_clips(sets), float(arguments.fps))
+            progress = tqdm(found, f'{contestant.model} rooms', len(SETTINGS) + 1, leave=False,
+                            disable=None)
+            rooms += [{**contestant.identity, **row} for row in progress]
+    return Report(quality, expense, shown, gaps, rooms)
+
+
+def chosen_sets(arguments: argparse.Namespace) -> dict[str, list[Clip]]:
+    """Return the clips that are asked for, per set."""
+    sets = clip_sets(arguments.data, arguments.prompts)
+    return {name: clips[:arguments.clips] for name, clips in sets.items()
+            if name in (arguments.set or [name])}
 
 
 def example(sets: dict[str, list[Clip]]) -> Clip | None:
@@ -131,14 +146,16 @@ def with_earlier(report: Report, path: Path, settings: Row) -> Report:
     if earlier['settings'] != settings:
         raise UsageError(f'{path} was made with {earlier["settings"]}, expected {settings}')
     return report._replace(quality=merged(earlier['rows'], report.quality),
-                           costs=merged(earlier['costs'], report.costs))
+                           costs=merged(earlier['costs'], report.costs),
+                           rooms=merged(earlier.get('rooms', []), report.rooms))
 
 
 def write(report: Report, path: Path, settings: Row) -> None:
     """Write every row, and the rows that runs of one name amount to, as JSON."""
+    tables = {'rows': report.quality, 'costs': report.costs, 'rooms': report.rooms}
     path.write_text(json.dumps({
-        'settings': settings, 'rows': plain(report.quality), 'costs': plain(report.costs),
-        'pooled': {'rows': plain(pooled(report.quality)), 'costs': plain(pooled(report.costs))},
+        'settings': settings, **{name: plain(rows) for name, rows in tables.items()},
+        'pooled': {name: plain(pooled(rows)) for name, rows in tables.items()},
     }, indent=1))
 
 
@@ -162,6 +179,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument('--clips', type=int, help='only the first clips of each set')
     command.add_argument('--only', choices=PARTS, default=PARTS,
                          help='one table; costs want a machine with nothing else to do')
+    command.add_argument('--rooms', action='store_true',
+                         help='also among noise, over the telephone, too loud')
+    command.add_argument('--prompts', type=Path, default=Path('runs/prompts'), metavar='DIR',
+                         help='what `python -m model.prompts` made, if it is there')
     command.add_argument('--csv', type=Path, action='append', default=[], metavar='DIR',
                          help='Live Link CSV files of another program, <clip id>.csv each')
     command.add_argument('--csv-fps', type=float, default=60, help='their rows a second')
@@ -185,7 +206,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (AvatarBridgeError, OSError, ValueError, KeyError) as error:
         print(f'evaluate: {error}', file=sys.stderr)
         return 1
-    for rows, columns in ((report.quality, QUALITY), (report.costs, COSTS)):
+    for rows, columns in ((report.quality, QUALITY), (report.rooms, ROOMS),
+                          (report.costs, COSTS)):
         if rows:
             print(markdown(pooled(rows), columns), end='\n\n')
     if arguments.json:

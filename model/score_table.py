@@ -35,7 +35,12 @@ COSTS: Final = {
     'upper_diversity': ('diversity, upper face', '.4f'),
     'mouth_diversity': ('diversity, mouth', '.4f'),
 }
-IDENTITY: Final = ('model', 'steps', 'set')
+ROOMS: Final = {
+    'model': ('model', 's'), 'runs': ('runs', 'd'), 'steps': ('steps', 'd'),
+    'room': ('room', 's'), 'clips': ('clips', 'd'), 'correlation': ('r at lag 0', '.3f'),
+    'of_clean': ('of clean', '.2f'), 'lag_ms': ('A/V lag ms', '+.0f'), 'rest': ('at rest', '.1%'),
+}
+IDENTITY: Final = ('model', 'steps', 'set', 'room')
 
 
 def markdown(rows: Sequence[Row], columns: Columns) -> str:
@@ -64,11 +69,11 @@ def is_figure(value: Any) -> bool:
 
 
 def pooled(rows: Sequence[Row]) -> list[Row]:
-    """Return a row for each model, steps and set: its own, or what its runs amount to."""
+    """Return a row for each model, steps and set or room: its own, or what its runs amount to."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         family, at, _ = row['model'].partition('@')
-        groups.setdefault((family, at, row.get('steps'), row.get('set')), []).append(row)
+        groups.setdefault((family, at, *(row.get(key) for key in IDENTITY[1:])), []).append(row)
     return [together(family, group) if at else group[0]
             for (family, at, *_), group in groups.items()]
 
