@@ -19,6 +19,8 @@ from model.datasets import beat, biwi, live_link, text_grid, vocaset
 from model.datasets.plain_pickle import read_plain_pickle
 from model.datasets.recording import DatasetError, Recording, drawn_split
 from model.phones import CLASS_OF, SILENCE
+from model.vertex_head import load_head
+from model.vertex_sets import main
 
 RNG = np.random.default_rng(0)
 
@@ -228,6 +230,26 @@ def test_vocaset_is_read_with_its_official_split(voca):
     assert np.array_equal(found[1].neutral, vertices[0])
     assert len(found[0].samples) == 5334
     assert 7800 < found[0].samples.max() < 8200
+
+
+def test_a_vertex_set_becomes_coefficients_of_its_own_head(voca, tmp_path, capsys):
+    folder, vertices = voca
+    (folder / 'regions').mkdir()
+    (folder / 'regions' / 'lve.txt').write_text('2, 5')
+    assert main(['vocaset', str(folder), '--out', str(tmp_path / 'set')]) == 0
+    head = load_head(tmp_path / 'set' / 'head.npz')
+    assert head.regions['lve'].tolist() == [2, 5]
+    path = tmp_path / 'set' / 'train' / f'{SUBJECTS[0]}_sentence21.npz'
+    with np.load(path, allow_pickle=False) as file:
+        decoded = head.decode(file['coefficients'], file['neutral'])
+        assert (file['fps'], len(file['samples'])) == (30, 5334)
+    assert np.allclose(decoded, vertices[20:40:2], atol=1e-2)      # 20 frames, 19 components
+    lost = json.loads((tmp_path / 'set' / 'set.json').read_text())['lost']
+    assert lost['train']['vertex'] < 1e-2 < lost['test']['vertex']      # noise is not learnt
+    assert len(list((tmp_path / 'set').rglob('*_sentence*.npz'))) == 4
+    assert 'LVE' in capsys.readouterr().out
+    assert main(['biwi', str(folder), '--out', str(tmp_path / 'other')]) == 1
+    assert 'vertices_npy' in capsys.readouterr().err
 
 
 def test_a_pickle_that_wants_to_run_something_is_refused(voca):
