@@ -77,7 +77,7 @@ def test_a_mouth_that_follows_loudness_moves_for_noise_and_one_that_knows_does_n
     assert rows['clean']['of_clean'] == pytest.approx(1)
     assert rows['babble alone']['rest'] < 0.3
     assert 'correlation' not in rows['babble alone']
-    assert rows['pink noise 5 dB']['of_clean'] < rows['pink noise 10 dB']['of_clean'] < 1
+    assert rows['babble 5 dB']['of_clean'] < rows['babble 10 dB']['of_clean'] < 1
 
     def animate(heard):
         return known[heard.name] if heard.speech else Motion(np.zeros(180))
