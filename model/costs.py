@@ -33,10 +33,10 @@ def costs(bundle: Bundle, config: EngineConfig, samples: Array) -> Figures:
 
 
 def size(bundle: Bundle) -> Figures:
-    """Return the number of parameters, where the manifest says it, and the megabytes."""
-    stored = [bundle.path / name for name in (*bundle.manifest['files'], 'manifest.json')]
+    """Return the number of parameters, where the manifest says it, and the graphs' megabytes."""
+    graphs = [bundle.path / name for name in bundle.manifest['files'] if name.endswith('.onnx')]
     return {'parameters': bundle.manifest.get('parameters'),
-            'megabytes': sum(path.stat().st_size for path in stored) / 2**20}
+            'megabytes': sum(path.stat().st_size for path in graphs) / 2**20}
 
 
 def streaming(engine: Engine, samples: Array) -> Figures:

@@ -207,10 +207,16 @@ def learning_rate_factor(step: int, config: TrainConfig) -> float:
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, part)))
 
 
+def open_corpus(config: TrainConfig) -> Corpus:
+    """Return what is trained on, with the manners of its voices where they are given."""
+    if config.voices:
+        return load_voiced(config.corpus, config.voices)
+    return load_corpus(config.corpus)
+
+
 def train(config: TrainConfig, *, device: str, ranks: Ranks = ALONE) -> Run:
     """Train to `config.steps`, from where the last checkpoint stands."""
-    corpus = (load_voiced(config.corpus, config.voices) if config.voices
-              else load_corpus(config.corpus))
+    corpus = open_corpus(config)
     run = start(config, corpus, device)
     assert len(run.mean) == len(rig.NAMES)
     part = replace(config.batch, size=ranks.share(config.batch.size))

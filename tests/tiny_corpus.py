@@ -9,18 +9,18 @@ import json
 import numpy as np
 
 from model.batches import BatchConfig, draw
-from model.data import Entry, load_corpus
+from model.data import Entry
 from model.loop import take_steps
 from model.networks import KINDS
 from model.ranks import ALONE
-from model.train import TrainConfig, start, update
+from model.train import TrainConfig, open_corpus, start, update
 
 SIZES = {'width': 48, 'heads': 4, 'layers': 1, 'feed_forward': 64, 'encoder_blocks': 1}
 BATCH = BatchConfig(size=4, seconds=0.8, lead_in=0.2)
 
 
 def write_corpus(folder):
-    """Write a cache of six clips whose jaw follows bursts of noise."""
+    """Write a cache of six clips whose jaw follows bursts of noise, of three voices."""
     rng, entries, audio, curves = np.random.default_rng(0), [], [], []
     for index in range(6):
         level = np.repeat(rng.random(20) > 0.5, 10).astype(np.float32)
@@ -32,6 +32,9 @@ def write_corpus(folder):
     np.concatenate(audio).tofile(folder / 'audio.i16')
     np.concatenate(curves).tofile(folder / 'curves.f16')
     (folder / 'clips.json').write_text(json.dumps(entries))
+    (folder / 'voices.json').write_text(json.dumps({'format': 1, 'clips': {
+        entry.id: {'voice': f'v{index % 3}', 'split': 'train', 'manner': [0.5, 0.0, -0.5, 0.2]}
+        for index, entry in enumerate(entries)}}))
     return folder
 
 
@@ -47,6 +50,9 @@ def plan(corpus, out, kind='live', **changes):
     values = {'corpus': str(corpus), 'out': str(out), 'steps': 6, 'warm_up': 2,
               'checkpoint_every': 3, 'threads': 1, 'kind': kind, kind: tiny(kind),
               'batch': BATCH, **changes}
+    if kind == 'diffusiontalker':       # which hears who speaks
+        values |= {'voices': str(corpus / 'voices.json'),
+                   'batch': replace(BATCH, voice_seconds=1.0)}
     return TrainConfig(**values)
 
 
@@ -56,7 +62,7 @@ class Killed(Exception):
 
 def train_until(step, config, ranks=ALONE):
     """Train as far as a run that is killed when it begins with `step`."""
-    corpus = load_corpus(config.corpus)
+    corpus = open_corpus(config)
     run = start(config, corpus, 'cpu')
     part = replace(config.batch, size=ranks.share(config.batch.size))
 

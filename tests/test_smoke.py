@@ -1,0 +1,60 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Every system at toy size from corpus to table, and what the smoke test would complain about."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip('torch')
+
+from model import smoke, toy_speech
+from model.clip_sets import kokoro_clips
+from model.metrics import loudness_envelope
+
+pytestmark = pytest.mark.model
+FINE = {**dict.fromkeys(smoke.ALWAYS, 0.5), 'model': 'a', 'steps': 2, 'parity': 0.0}
+
+
+@pytest.mark.slow
+def test_every_system_is_made_and_judged_at_toy_size(tmp_path):
+    assert smoke.smoke(tmp_path / 'smoke', list(smoke.SYSTEMS)) == []
+
+
+def write_log(folder, losses):
+    (folder / 'runs' / 'a').mkdir(parents=True)
+    (folder / 'runs' / 'a' / 'log.csv').write_text('step,coefficient\n' + ''.join(
+        f'{step},{loss}\n' for step, loss in enumerate(losses)))
+    return smoke.Workshop(folder)
+
+
+def test_a_loss_that_falls_is_no_fault(tmp_path):
+    shop = write_log(tmp_path, np.linspace(1, 0.5, 20))
+    assert smoke.faults(shop, [FINE], [FINE]) == []
+
+
+@pytest.mark.parametrize('losses', [np.ones(20), np.linspace(0.5, 1, 20), np.full(20, np.nan)])
+def test_a_loss_that_does_not_fall_is_a_fault(tmp_path, losses):
+    assert smoke.faults(write_log(tmp_path, losses), [FINE], [FINE]) == [
+        'a: its loss did not fall']
+
+
+@pytest.mark.parametrize(('changed', 'said'), [
+    ({'lve': float('nan')}, 'lve is nan'), ({'parity': 0.1}, 'other blocks'),
+    ({'parity': float('inf')}, 'other blocks')])
+def test_what_is_not_finite_or_does_not_stream_is_a_fault(tmp_path, changed, said):
+    found = smoke.faults(smoke.Workshop(tmp_path), [{**FINE, **changed}], [{**FINE, **changed}])
+    assert any(said in fault for fault in found)
+
+
+def test_babble_is_where_its_phones_say(tmp_path):
+    toy_speech.write(tmp_path, clips=2, held_out=2)
+    clips = list(kokoro_clips(tmp_path))
+    assert len(clips) == 2                          # those of voices that no training hears
+    for clip in clips:
+        loud = loudness_envelope(clip.samples, 16000, fps=100, window=0.02)
+        middles = [round(50 * (start + end)) for symbol, start, end in clip.phones
+                   if symbol in toy_speech.VOWELS]
+        assert loud[middles].min() > 35
+        assert loud[:20].max() < 10
+        assert clip.truth.max() > 0.2
