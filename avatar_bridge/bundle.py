@@ -17,12 +17,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from avatar_bridge.codebook_model import CodebookFaceModel, Memory
 from avatar_bridge.config import EngineConfig
 from avatar_bridge.diffusion.face_model import DiffusionFaceModel, Sampling
 from avatar_bridge.diffusion.rolling import RollingFaceModel, ladder_spec
 from avatar_bridge.errors import BundleError, UsageError
 from avatar_bridge.frames import Weights
-from avatar_bridge.manifest import read_manifest
+from avatar_bridge.manifest import CODES, read_manifest
 from avatar_bridge.ports import Backend, FaceModel
 from avatar_bridge.stream.denoiser import StreamDenoiser
 from avatar_bridge.timeline import StreamSpec
@@ -72,12 +73,21 @@ class Bundle:
         if config.steps and not least <= config.steps <= most:
             raise UsageError(f'bundle {self.name} takes {least} to {most} steps, {config.steps} '
                              'were asked for')
+        if self.manifest['network'] == CODES:
+            return self._codebook_model(spec, config)
         sampling = Sampling.from_manifest(self.manifest)
         kind = RollingFaceModel if sampling.rungs > 1 else DiffusionFaceModel
         denoiser = StreamDenoiser(self.backend(config), ladder_spec(spec, sampling.rungs),
                                   style=self.style(config.style))
         return kind(denoiser, spec, steps=config.steps, seed=config.seed,
                     guidance_scale=config.guidance, sampling=sampling)
+
+    def _codebook_model(self, spec: StreamSpec, config: EngineConfig) -> CodebookFaceModel:
+        if config.guidance != 1.0:
+            raise UsageError(f'bundle {self.name} has no guidance; {config.guidance:g} was asked '
+                             'for, 1 is off')
+        return CodebookFaceModel(self.backend(config), spec, style=self.style(config.style),
+                                 memory=Memory.from_manifest(self.manifest))
 
     def backend(self, config: EngineConfig) -> Backend:
         """Return what opens the graphs."""

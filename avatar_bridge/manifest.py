@@ -19,7 +19,8 @@ from avatar_bridge.errors import BundleError
 FORMAT: Final = 2
 DENOISERS: Final = ('live', 'regression', 'diffspeaker', 'diffusiontalker')
 GUIDANCE: Final = ('two_pass', 'baked')         # what it costs: a second pass, or nothing
-NETWORKS: Final = DENOISERS
+CODES: Final = 'codetalker'                     # the network that speaks in codes
+NETWORKS: Final = (*DENOISERS, CODES)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -47,9 +48,21 @@ def check_manifest(manifest: dict[str, Any]) -> None:
     if len({len(vector) for vector in manifest['styles'].values()}) != 1:
         raise ValueError('styles must be vectors of one length, by name')
     check_steps(manifest)
+    check_codes(manifest)
     check_files(manifest['files'])
     for key in ('name', 'fps', 'sample_rate', 'languages', 'data'):
         manifest[key]
+
+
+def check_codes(manifest: dict[str, Any]) -> None:
+    """Raise ValueError or KeyError where a network of codes does not say how it remembers."""
+    if manifest['network'] != CODES:
+        return
+    about = manifest['codes']
+    if not about['rest'] or any(not isinstance(code, int) or code < 0 for code in about['rest']):
+        raise ValueError(f'codes of rest {about["rest"]}, expected whole numbers')
+    if min(about['motion_past'], about['audio_past']) <= 0:
+        raise ValueError(f'codes {about}: expected pasts of more than 0 seconds')
 
 
 def check_files(names: Collection[str]) -> None:

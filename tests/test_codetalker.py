@@ -4,6 +4,9 @@
 """The autoregressive query: what it remembers, how it is trained, how it is exported and run."""
 
 from dataclasses import replace
+import itertools
+import json
+import shutil
 
 import numpy as np
 import pytest
@@ -12,10 +15,17 @@ torch = pytest.importorskip('torch')
 
 from tiny_corpus import BATCH, write_corpus  # noqa: E402
 
+from avatar_bridge.bundle import load_bundle  # noqa: E402
+from avatar_bridge.config import EngineConfig  # noqa: E402
+from avatar_bridge.errors import BundleError, UsageError  # noqa: E402
+from avatar_bridge.frames import AudioWindow  # noqa: E402
+from avatar_bridge.stream.engine import Engine  # noqa: E402
+from avatar_bridge.timeline import StreamSpec, Timeline  # noqa: E402
 from model.batches import draw  # noqa: E402
 from model.code_query import CodeQuery, Condition, QueryConfig, free_run  # noqa: E402
 from model.codebook import Codebook, CodebookConfig, intervals  # noqa: E402
 from model.data import load_corpus  # noqa: E402
+from model.export_codes import export  # noqa: E402
 from model.loop import save, seeded  # noqa: E402
 from model.ranks import ALONE  # noqa: E402
 from model.train_codebook import CodebookTrainConfig  # noqa: E402
@@ -167,3 +177,156 @@ def test_a_resumed_run_is_the_run_that_was_never_stopped(folders, tmp_path):
     for one, two in zip(whole.network.state_dict().values(),
                         resumed.network.state_dict().values(), strict=True):
         assert torch.equal(one, two)
+
+
+ABOUT = {'name': 'tiny', 'version': '0', 'styles': ['neutral'], 'languages': ['en'], 'data': [],
+         'licence': 'Apache-2.0'}
+
+
+@pytest.fixture(scope='module')
+def exported(folders, tmp_path_factory):
+    """Return the folder of a bundle whose network was trained a little."""
+    run = tmp_path_factory.mktemp('run')
+    train(plan(folders, run, steps=12, learning_rate=6e-3), device='cpu')
+    out = tmp_path_factory.mktemp('tiny')
+    assert export(run, out, ABOUT) < 1e-4
+    return out
+
+
+def speech(seconds=1.0, seed=0):
+    rng = np.random.default_rng(seed)
+    swell = np.repeat(rng.random(int(10 * seconds)) > 0.4, 1600)
+    return (0.25 * swell * rng.standard_normal(len(swell))).astype(np.float32)
+
+
+def stream(engine, samples, block):
+    frames = [frame for start in range(0, len(samples), block)
+              for frame in engine.push(samples[start:start + block])]
+    return np.stack([frame.weights for frame in frames + engine.flush()])
+
+
+@pytest.mark.parametrize('profile', ['fast', 'live'])
+def test_what_is_exported_streams_whatever_the_blocks(exported, profile):
+    engine = Engine(load_bundle(exported), EngineConfig(profile=profile))
+    whole = stream(engine, speech(), 16000)
+    assert whole.shape == (60, 52)
+    assert whole.std(axis=0).max() > 0
+    for block in (77, 320, 4096):
+        assert np.array_equal(stream(engine, speech(), block), whole)
+
+
+@pytest.mark.parametrize('fps', [24, 25, 30, 50])
+def test_any_rate_makes_as_many_frames_as_the_audio_has(exported, fps):
+    frames = stream(Engine(load_bundle(exported), EngineConfig(fps=fps)), speech(), 1000)
+    assert frames.shape == (fps, 52)
+    assert np.isfinite(frames).all()
+
+
+def predictions(bundle, hops, samples):
+    """Return the model, and window and state of each hop, at 60 frames a second."""
+    spec = StreamSpec.from_seconds(Timeline(), window=0.25, hop=0.05, lookahead=0.05)
+    model = load_bundle(bundle).face_model(spec, EngineConfig())
+    state, known, found = model.initial_state(), np.zeros((spec.context, 52), np.float32), []
+    for hop in range(hops):
+        first = spec.timeline.first_sample(spec.hop * hop + spec.lookahead) if hop else 0
+        last = spec.timeline.first_sample(spec.hop * (hop + 1) + spec.lookahead)
+        audio = AudioWindow(first, samples[first:last], spec.hop * hop - spec.context, spec.window)
+        window, state = model.predict(audio, known, state)
+        known = np.concatenate([known, window.coefficients[spec.context:-spec.lookahead]])
+        known = known[-spec.context:]
+        found.append((window, state))
+    return model, found
+
+
+def test_a_window_keeps_what_is_known_and_the_state_ends_with_the_hop(exported):
+    model, found = predictions(exported, 8, speech())
+    spec = model.spec
+    for (before, state), (after, _) in itertools.pairwise(found):
+        kept = slice(0, spec.context - spec.hop)
+        assert np.array_equal(after.coefficients[kept],
+                              before.coefficients[spec.hop:spec.context])
+        last = before.first_frame + spec.context + spec.hop - 1
+        assert state['frames'][-1] == last
+        assert after.first_frame == before.first_frame + spec.hop
+
+
+def test_a_prediction_leaves_the_state_it_was_given(exported):
+    model, found = predictions(exported, 3, speech())
+    state = found[-1][1]
+    audio = AudioWindow(4000, speech()[:800], found[-1][0].first_frame + model.spec.hop,
+                        model.spec.window)
+    known = np.zeros((model.spec.context, 52), np.float32)
+    one, two = (model.predict(audio, known, state)[0] for _ in range(2))
+    assert np.array_equal(one.coefficients, two.coefficients)
+
+
+def sizes(state):
+    """Return the bytes of every array in a state."""
+    return {name: sizes(part) if isinstance(part, dict) else np.asarray(part).nbytes
+            for name, part in state.items()}
+
+
+def test_a_frame_costs_the_same_after_a_long_time(exported):
+    model, found = predictions(exported, 60, speech(4.0))
+    calls = CountedGraph(model._query)
+    model._query = calls
+    for index in (1, 30, 58):
+        window, state = found[index]
+        audio = AudioWindow(0, speech()[:800], window.first_frame + model.spec.hop,
+                            model.spec.window)
+        model.predict(audio, window.coefficients[:model.spec.context], state)
+    assert calls.shapes[:6] == calls.shapes[6:12] == calls.shapes[12:]
+    assert len(calls.shapes) == 3 * (model.spec.hop + model.spec.lookahead)
+    after = [{name: size for name, size in sizes(found[index][1]['hearing']).items()
+              if name in ('heard', 'caches')} for index in (1, 30, 58)]
+    assert after[0] == after[1] == after[2]
+
+
+class CountedGraph:
+    """A graph that writes down the shapes it is given."""
+
+    def __init__(self, graph):
+        self.graph, self.inputs, self.shapes = graph, graph.inputs, []
+
+    def __call__(self, inputs):
+        self.shapes.append({name: np.shape(value) for name, value in inputs.items()})
+        return self.graph(inputs)
+
+
+def test_frames_that_were_bridged_are_not_said_later(exported):
+    model, found = predictions(exported, 4, speech())
+    window, state = found[-1]
+    late = AudioWindow(2400, speech()[:3200], window.first_frame + 4 * model.spec.hop,
+                       model.spec.window)
+    _, after = model.predict(late, window.coefficients[:model.spec.context], state)
+    said = after['frames'][-2 * model.spec.hop:]
+    last = window.first_frame + model.spec.context + model.spec.hop
+    assert said.tolist() == [last - 3, last - 2, last - 1, last + 9, last + 10, last + 11]
+
+
+def test_the_decoder_begins_with_a_face_at_rest(exported):
+    engine = Engine(load_bundle(exported))
+    model = engine._model
+    state = model.initial_state()
+    codes = np.array([load_bundle(exported).manifest['codes']['rest']])
+    motion, caches = model._decoded([codes] * 3, state['caches'])
+    assert np.allclose(motion, motion[:1], atol=1e-5)
+    for name, cache in caches.items():
+        assert np.allclose(cache, state['caches'][name], atol=1e-5)
+
+
+@pytest.mark.parametrize('config', [EngineConfig(guidance=2.0), EngineConfig(style='opera'),
+                                    EngineConfig(steps=2)])
+def test_what_codes_cannot_do_is_refused(exported, config):
+    with pytest.raises(UsageError, match='bundle tiny'):
+        Engine(load_bundle(exported), config)
+
+
+@pytest.mark.parametrize('change', [{'rest': []}, {'motion_past': 0}, {'rest': ['a']}, None])
+def test_a_manifest_must_say_how_codes_are_remembered(exported, tmp_path, change):
+    copy = shutil.copytree(exported, tmp_path / 'copy')
+    manifest = json.loads((copy / 'manifest.json').read_text())
+    manifest['codes'] = change and {**manifest['codes'], **change}
+    (copy / 'manifest.json').write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match='manifest'):
+        load_bundle(copy)

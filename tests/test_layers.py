@@ -20,6 +20,7 @@ LAYERS = {
     'message_definitions': 2, 'head': 2, 'gltf': 2, 'mesh': 2, 'pictures': 2, 'shading': 2,
     'phones': 2, 'programs': 2, 'manifest': 3, 'protocols': 2, 'mappings': 2,
     'stream': 3, 'onnx_models': 3, 'torch_models': 3, 'portrait': 3, 'formats': 3,
+    'codebook_model': 3,
     'sources': 4, 'sinks': 4, 'bundle': 4, 'pump': 4,
     'session': 5, 'governor': 5, 'schedule': 5, 'animator': 5, 'presenter': 5, 'outlets': 5,
     'lane': 5, 'desk': 5, 'play': 5,
