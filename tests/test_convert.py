@@ -14,6 +14,10 @@ from model import convert as program
 from model.convert import convert, main, on_processes, on_ray, sources_in
 from model.converters import ConvertConfig, Converter, write_npz
 
+#: Ray and transformers take half a minute to start: AVATAR_BRIDGE_CONVERT=1 pytest FILE.
+on_request = pytest.mark.skipif('AVATAR_BRIDGE_CONVERT' not in os.environ,
+                                reason='half a minute; set AVATAR_BRIDGE_CONVERT to run it')
+
 GRID = '''File type = "ooTextFile"
 Object class = "TextGrid"
 
@@ -84,6 +88,21 @@ def test_a_bundle_gives_the_frames_that_it_streams(folder, tmp_path):
     row = Converter(ConvertConfig(str(tmp_path / 'alone'), 'none', 'live', 25))(sources[1])
     assert row == convert(config, sources, one_process)[sources[1].id]
     assert np.isfinite(first).all()
+
+
+@on_request
+@pytest.mark.model
+def test_an_encoder_of_transformers_gives_its_tokens(folder, tmp_path):
+    transformers = pytest.importorskip('transformers')
+    tiny = transformers.HubertConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        conv_dim=(8,) * 7, num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2)
+    transformers.HubertModel(tiny).save_pretrained(tmp_path / 'hubert')
+    convert(ConvertConfig(str(tmp_path / 'out'), str(tmp_path / 'hubert')),
+            sources_in(folder)[:1], one_process)
+    with np.load(tmp_path / 'out' / 'a.npz') as file:
+        assert (file['features'].shape, file['features_rate']) == ((50, 16), 50)
+        assert file['features'].std() > 0.1
 
 
 def test_a_stopped_run_goes_on_to_the_same_bytes(folder, tmp_path):
@@ -175,10 +194,8 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
+@on_request
 @pytest.mark.filterwarnings('ignore::DeprecationWarning', 'ignore::ResourceWarning')  # Ray's own
-@pytest.mark.skipif('AVATAR_BRIDGE_RAY' not in os.environ,
-                    reason='half a minute: AVATAR_BRIDGE_RAY=1 pytest tests/test_convert.py')
 def test_ray_makes_the_bytes_of_one_process(folder, tmp_path):
     sources = sources_in(folder)
     convert(ConvertConfig(str(tmp_path / 'one')), sources, one_process)
