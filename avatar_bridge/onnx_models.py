@@ -9,11 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime
 
 from avatar_bridge.errors import BundleError
-from avatar_bridge.ports import Hop
 
 
 class OnnxGraph:
@@ -56,11 +54,3 @@ class OnnxBackend:
     def __call__(self, name: str, sizes: Mapping[str, int] | None = None) -> OnnxGraph:
         """Open a graph."""
         return OnnxGraph(self._folder / f'{name}.onnx', sizes)
-
-    def compiled(self, hop: Hop) -> Hop:
-        """Return `hop`: its graphs are compiled, and numpy does the rest."""
-        return hop
-
-    def joined(self, first: Any, second: Any, axis: int) -> Any:
-        """Return two arrays as one."""
-        return np.concatenate((first, second), axis=axis)

@@ -5,26 +5,26 @@
 Programs of `torch.export` through torch, on the CPU or a CUDA card.
 
 On a card a whole hop is recorded as one CUDA graph for each set of shapes: one copy in, one
-replay, one copy out, and nothing between them waits for the host.
+replay, one copy out; nothing between them waits for the host, and what is kept for the next hop
+stays on the card.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from math import prod
 import operator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 import torch
 from torch import Tensor, fx
 
 from avatar_bridge.errors import BundleError, UsageError
-from avatar_bridge.frames import Weights
-from avatar_bridge.ports import Hop
 from avatar_bridge.programs import Call, Constant, Given, Program, Ref, read_program
+from avatar_bridge.tape import Job, Library, Tape
 
 #: Arithmetic of sizes, which are numbers of the host.
 SIZES: Final[dict[str, Callable[..., Any]]] = {
@@ -38,7 +38,8 @@ COMPOSED: Final = frozenset((
     'scaled_dot_product_attention', 'softmax', 'split', 'square', 'stack', 'swapaxes', 'tile',
     'to', 'transpose', 'type_as', 'unbind', 'unflatten', 'view_as', 'where', 'zeros_like'))
 OPERATOR: Final = type(torch.ops.aten.add.Tensor)
-RECORDINGS: Final = 32          # sets of shapes kept recorded; each takes a few MB of the card
+RECORDINGS: Final = 32          # jobs kept recorded; each takes a few MB of the card
+ALIGNED: Final = 16             # bytes; where each value of a row begins
 
 
 def choose_device(name: str) -> torch.device:
@@ -58,14 +59,14 @@ def choose_device(name: str) -> torch.device:
 
 
 class TorchGraph:
-    """One program; arrays in, arrays out, and tensors in, tensors out."""
+    """One program, noted down when called."""
 
-    def __init__(self, path: Path, device: torch.device) -> None:
+    def __init__(self, path: Path, tape: Tape, device: torch.device) -> None:
         """Read the file; raises `BundleError` where it cannot be run."""
         program = read_program(path)
         self.inputs = program.inputs
         self._outputs = program.outputs
-        self._device = device
+        self._tape = tape
         try:
             self._module = Builder(device).build(program)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -73,149 +74,142 @@ class TorchGraph:
 
     def __call__(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the outputs by name."""
-        given = [inputs[name] for name in self.inputs]
-        if all(isinstance(value, Tensor) for value in given):
-            return dict(zip(self._outputs, self._module(*given), strict=True))
-        with exactly(self._device):
-            results = self._module(*(torch.as_tensor(value, device=self._device)
-                                     for value in given))
-        return {name: result.cpu().numpy()
-                for name, result in zip(self._outputs, results, strict=True)}
+        results = self._tape.note(self._module, *(inputs[name] for name in self.inputs))
+        return {name: self._tape.note(operator.getitem, results, index)
+                for index, name in enumerate(self._outputs)}
 
 
-class EagerHop:
-    """A hop call by call: on the CPU, and to compare with on a card."""
+class Eager:
+    """Does jobs step by step: on the CPU, and to compare with on a card."""
 
-    def __init__(self, hop: Hop, device: torch.device) -> None:
-        """Run `hop` on `device`."""
-        self._hop = hop
+    def __init__(self, device: torch.device) -> None:
+        """Compute on `device`."""
         self._device = device
 
-    def __call__(self, inputs: Mapping[str, Any], kept: Mapping[str, Any], steps: int,
-                 ) -> tuple[Weights, Mapping[str, Any]]:
-        """Return clean frames and what is kept, which stays on the device."""
+    def __call__(self, job: Job) -> list[Tensor]:
+        """Return what is wanted, on the device."""
         with exactly(self._device):
-            clean, after = self._hop(self._tensors(inputs), self._tensors(kept), steps)
-            return clean.cpu().numpy(), after
+            return job.done([torch.as_tensor(value, device=self._device)
+                             for value in job.values])
 
-    def _tensors(self, arrays: Mapping[str, Any]) -> dict[str, Tensor]:
-        return {name: torch.as_tensor(array, device=self._device)
-                for name, array in arrays.items()}
-
-
-Shapes = tuple[tuple[str, tuple[int, ...]], ...]
+    def fetch(self, tensor: Tensor) -> NDArray[Any]:
+        """Return numbers on the host, which waits for them."""
+        return tensor.cpu().numpy()
 
 
-class Packed(NamedTuple):
-    """Tensors in one row of numbers, so that all move with one copy."""
+class Recorded:
+    """Does jobs on a card as CUDA graphs: recorded when a job comes first, then replayed."""
 
-    shapes: Shapes
-    row: Tensor
-
-    @classmethod
-    def of(cls, tensors: Mapping[str, Tensor]) -> Packed:
-        """Pack float32 tensors of one device."""
-        return cls(shapes_of(tensors), torch.cat([value.reshape(-1)
-                                                  for value in tensors.values()]))
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return views of the row by name."""
-        pieces = torch.split(self.row, [prod(shape) for _, shape in self.shapes])
-        return {name: piece.view(shape)
-                for (name, shape), piece in zip(self.shapes, pieces, strict=True)}
-
-
-class RecordedHop:
-    """A hop as CUDA graphs: recorded when a set of shapes comes first, then replayed."""
-
-    def __init__(self, hop: Hop, device: torch.device) -> None:
-        """Record `hop` on `device`, a CUDA card."""
-        self._hop = hop
+    def __init__(self, device: torch.device) -> None:
+        """Record on `device`."""
         self._device = device
         self._stream = torch.cuda.Stream(device)    # type: ignore[no-untyped-call]
         self._recordings: dict[Any, Recording] = {}
 
-    def __call__(self, inputs: Mapping[str, Any], kept: Any, steps: int) -> tuple[Weights, Packed]:
-        """Return clean frames and what is kept, which stays on the card."""
+    def __call__(self, job: Job) -> list[Tensor]:
+        """Return what is wanted, on the card; the host does not wait for it."""
+        key = likeness(job)
         with exactly(self._device), torch.cuda.stream(self._stream):
-            if not isinstance(kept, Packed):
-                kept = Packed.of({name: torch.as_tensor(array, device=self._device)
-                                  for name, array in kept.items()})
-            key = steps, kept.shapes, shapes_of(inputs)
             if key not in self._recordings:
                 if len(self._recordings) >= RECORDINGS:
                     del self._recordings[next(iter(self._recordings))]
-                self._recordings[key] = Recording(self._hop, self._stream, key)
-            return self._recordings[key](inputs, kept)
+                self._recordings[key] = Recording(job, self._stream)
+            return self._recordings[key](job.values)
+
+    def fetch(self, tensor: Tensor) -> NDArray[Any]:
+        """Return numbers on the host, which waits for them: the only time in a hop."""
+        with torch.cuda.stream(self._stream):
+            return tensor.cpu().numpy()
 
 
 class Recording:
-    """A hop for one set of shapes. Its buffers are its own; what it returns is the caller's."""
+    """A job whose values may change, not their shapes. Its buffers are its own."""
 
-    def __init__(self, hop: Hop, stream: torch.cuda.Stream, key: tuple[int, Shapes, Shapes],
-                 ) -> None:
-        """Run the hop once on zeros, so that kernels are loaded, then record it on `stream`."""
-        steps, kept, given = key
-        self._stream = stream
-        self._kept, self._given = (Packed(shapes, torch.zeros(
-            sum(prod(shape) for _, shape in shapes), device=stream.device))
-            for shapes in (kept, given))
-        self._sent = torch.empty(self._given.row.shape, pin_memory=True)
-
-        def run() -> tuple[Tensor, Packed]:
-            clean, after = hop(self._given.tensors(), self._kept.tensors(), steps)
-            return clean.contiguous(), Packed.of(after)
-
-        run()
+    def __init__(self, job: Job, stream: torch.cuda.Stream) -> None:
+        """Do the job once, so that kernels are loaded, then record it on `stream`."""
+        places = []                             # of the host's values in one row of bytes
+        end = 0
+        for value in job.values:
+            if isinstance(value, np.ndarray):
+                places.append((end, value.nbytes))
+                end += -(-value.nbytes // ALIGNED) * ALIGNED
+        self._places = places
+        self._sent = torch.zeros(end, dtype=torch.uint8, pin_memory=True)
+        self._given = torch.zeros(end, dtype=torch.uint8, device=stream.device)
+        rows = iter(places)
+        static = [part(self._given, next(rows), value) if isinstance(value, np.ndarray)
+                  else torch.clone(value) for value in job.values]
+        self._kept = [tensor for tensor, value in zip(static, job.values, strict=True)
+                      if isinstance(value, Tensor)]
+        job.done(static)
         self._graph = torch.cuda.CUDAGraph()
         # Other threads of the process may use the card meanwhile: the mode leaves them alone.
         with torch.cuda.graph(self._graph, stream=stream, capture_error_mode='thread_local'):
-            self._clean, self._after = run()
-        self._received = torch.empty(self._clean.shape, pin_memory=True)
+            self._results = [result.contiguous() for result in job.done(static)]
 
-    def __call__(self, inputs: Mapping[str, Any], kept: Packed) -> tuple[Weights, Packed]:
-        """Replay; the host waits once, for the frames."""
-        np.concatenate([np.ravel(array) for array in inputs.values()], out=self._sent.numpy())
-        self._given.row.copy_(self._sent, non_blocking=True)
-        self._kept.row.copy_(kept.row)
+    def __call__(self, values: Sequence[Any]) -> list[Tensor]:
+        """Replay with other values; return copies, because the next replay overwrites its own."""
+        arrays = [value for value in values if isinstance(value, np.ndarray)]
+        # The buffer is free: whoever asked for numbers of the replay before has waited for them.
+        sent = self._sent.numpy()
+        for (start, size), array in zip(self._places, arrays, strict=True):
+            sent[start:start + size] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        self._given.copy_(self._sent, non_blocking=True)
+        if self._kept:
+            torch._foreach_copy_(self._kept, [value for value in values
+                                              if isinstance(value, Tensor)])
         self._graph.replay()
-        after = Packed(self._after.shapes, self._after.row.clone())
-        self._received.copy_(self._clean, non_blocking=True)
-        self._stream.synchronize()
-        return self._received.numpy().copy(), after
+        return [result.clone() for result in self._results]
+
+
+def part(row: Tensor, place: tuple[int, int], like: NDArray[Any]) -> Tensor:
+    """Return bytes of a row as a tensor shaped like an array."""
+    start, size = place
+    dtype = torch.from_numpy(np.empty(0, like.dtype)).dtype
+    return row[start:start + size].view(dtype).view(like.shape)
+
+
+def likeness(job: Job) -> Any:
+    """Return what two jobs have in common that one recording serves."""
+    values = tuple((type(value) is np.ndarray, str(value.dtype), tuple(value.shape))
+                   for value in job.values)
+    steps = tuple((step.function, repr(step.arguments)) for step in job.steps)
+    return values, steps, tuple(job.wanted)
 
 
 class TorchBackend:
     """The programs `<name>.pt2` of a folder."""
 
     def __init__(self, folder: Path, device: str = 'auto', *,
-                 runner: type[EagerHop] | type[RecordedHop] | None = None) -> None:
+                 worker: type[Eager] | type[Recorded] | None = None) -> None:
         """
         Open nothing yet; raises `UsageError` where the device is not to be had.
 
-        `runner` is how hops are run; None is what suits the device best.
+        `worker` is who does the computing; None is who suits the device best.
         """
         self._folder = folder
         self.device = choose_device(device)
-        self._runner = runner or (RecordedHop if self.device.type == 'cuda' else EagerHop)
+        kind = worker or (Recorded if self.device.type == 'cuda' else Eager)
+        chosen = kind(self.device)
+        self._tape = Tape(Library(chosen, chosen.fetch, joined, assigned))
 
     def __call__(self, name: str, sizes: Mapping[str, int] | None = None,  # noqa: ARG002
                  ) -> TorchGraph:
         """Open a program; it takes any sizes, as fast as fixed ones."""
-        return TorchGraph(self._folder / f'{name}.pt2', self.device)
-
-    def compiled(self, hop: Hop) -> Hop:
-        """Return `hop` as it is run best here: arrays in, arrays out."""
-        return self._runner(hop, self.device)
-
-    def joined(self, first: Any, second: Any, axis: int) -> Any:
-        """Return two tensors as one."""
-        return torch.cat((first, second), dim=axis)
+        return TorchGraph(self._folder / f'{name}.pt2', self._tape, self.device)
 
 
-def shapes_of(arrays: Mapping[str, Any]) -> Shapes:
-    """Return names and shapes, in order."""
-    return tuple((name, tuple(array.shape)) for name, array in arrays.items())
+def joined(axis: int, *tensors: Tensor) -> Tensor:
+    """Return tensors as one."""
+    return torch.cat(tensors, dim=axis)
+
+
+def assigned(tensor: Tensor, index: Any, value: Any) -> Tensor:
+    """Return a tensor of which a part is changed."""
+    after = tensor.clone()
+    changed = after[index]
+    _ = changed.copy_(value) if isinstance(value, Tensor) else changed.fill_(value)
+    return after
 
 
 @contextmanager

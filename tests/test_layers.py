@@ -18,7 +18,7 @@ LAYERS = {
     'errors': 1, 'rig': 1, 'timeline': 1, 'frames': 1, 'ports': 1,
     'audio': 2, 'diffusion': 2, 'wire': 2, 'clock': 2, 'config': 2,
     'message_definitions': 2, 'head': 2, 'gltf': 2, 'mesh': 2, 'pictures': 2, 'shading': 2,
-    'phones': 2, 'programs': 2, 'manifest': 3, 'protocols': 2, 'mappings': 2,
+    'phones': 2, 'programs': 2, 'tape': 2, 'manifest': 3, 'protocols': 2, 'mappings': 2,
     'stream': 3, 'onnx_models': 3, 'torch_models': 3, 'portrait': 3, 'formats': 3,
     'codebook_model': 3,
     'sources': 4, 'sinks': 4, 'bundle': 4, 'pump': 4,

@@ -15,14 +15,18 @@ from avatar_bridge import load_bundle  # noqa: E402
 from avatar_bridge.bench import speech as bundled_speech  # noqa: E402
 from avatar_bridge.bundle import SHIPPED  # noqa: E402
 from avatar_bridge.config import EngineConfig  # noqa: E402
+from avatar_bridge.diffusion.face_model import DiffusionFaceModel  # noqa: E402
 from avatar_bridge.errors import BundleError, MissingPackageError, UsageError  # noqa: E402
+from avatar_bridge.frames import AudioWindow  # noqa: E402
 from avatar_bridge.programs import read_program  # noqa: E402
+from avatar_bridge.stream.denoiser import StreamDenoiser  # noqa: E402
 from avatar_bridge.stream.engine import Engine  # noqa: E402
-from avatar_bridge.torch_models import Packed, TorchGraph  # noqa: E402
+from avatar_bridge.timeline import StreamSpec  # noqa: E402
+from avatar_bridge.torch_models import Eager, Recorded, TorchBackend, likeness  # noqa: E402
 
 pytestmark = pytest.mark.model
 LIVE = SHIPPED / 'live'
-CPU = torch.device('cpu')
+SPEC = StreamSpec(window=15)
 
 
 @pytest.fixture(scope='module')
@@ -95,7 +99,6 @@ def altered(path, out, member, change):
                 change(value)
                 content = json.dumps(value).encode()
             after.writestr(name, content)
-    return out
 
 
 def call(target):
@@ -126,9 +129,9 @@ def newer(model):
 ])
 def test_what_a_foreign_program_wants_beyond_arithmetic_is_refused(tmp_path, member, change,
                                                                    match):
-    path = altered(LIVE / 'align.pt2', tmp_path / 'align.pt2', member, change)
+    altered(LIVE / 'align.pt2', tmp_path / 'align.pt2', member, change)
     with pytest.raises(BundleError, match=match):
-        TorchGraph(path, CPU)
+        TorchBackend(tmp_path, 'cpu')('align')
 
 
 def test_a_program_cut_short_is_refused(tmp_path):
@@ -138,9 +141,95 @@ def test_a_program_cut_short_is_refused(tmp_path):
         read_program(short)
 
 
-def test_what_is_packed_comes_out_again():
-    tensors = {'a': torch.rand(2, 3), 'none': torch.rand(0, 52), 'b': torch.rand(4)}
-    packed = Packed.of(tensors)
-    assert packed.row.shape == (10,)
-    for name, tensor in packed.tensors().items():
-        assert torch.equal(tensor, tensors[name])
+@pytest.fixture
+def align():
+    return TorchBackend(LIVE, 'cpu')('align')
+
+
+ROWS = dict(zip(('times', 'blocks', 'horizons', 'token_times'),
+                np.random.default_rng(0).random((4, 1, 9), np.float32), strict=True))
+
+
+def test_a_graph_gives_what_numpy_can_go_on_with(align):
+    motion, audio = align(ROWS).values()
+    numbers = np.asarray(align(ROWS)['motion'])
+    assert numbers.dtype == np.float32
+    assert motion.shape == (1, 4, 9, 9)
+    assert audio.argmax() == np.asarray(audio).argmax()
+    assert np.array_equal(np.exp(motion), np.exp(numbers))
+    assert np.array_equal(motion[numbers > 0], numbers[numbers > 0])
+    assert np.allclose(np.stack([motion, motion])[1] / 2, numbers * 0.5)
+    with pytest.raises(AttributeError):
+        _ = motion.clone
+
+
+def test_only_asking_for_numbers_computes_and_nothing_twice():
+    jobs = []
+
+    class Counting(Eager):
+        def __call__(self, job):
+            jobs.append(job)
+            return super().__call__(job)
+
+    graph = TorchBackend(LIVE, 'cpu', worker=Counting)('align')
+    motion, audio = graph(ROWS).values()
+    changed = audio.copy()
+    changed[..., 1:] = -7.0
+    total = np.concatenate([motion, audio], axis=3)[0] - 2.0 * np.ones(19, np.float32) + motion[
+        ..., :1][0]
+    del motion
+    assert not jobs
+    found = np.asarray(total)
+    assert found.shape == (4, 9, 19)
+    assert (np.asarray(changed)[..., 1:] == -7.0).all()
+    assert not (np.asarray(audio) == -7.0).any()
+    assert len(jobs) == 1
+    assert len(jobs[0].wanted) == 3             # nobody can ask for `motion` any more
+
+
+def test_what_is_noted_does_not_change_with_its_arrays(align):
+    rows = {name: row.copy() for name, row in ROWS.items()}
+    expected = np.asarray(align(ROWS)['motion'])
+    later = align(rows)['motion']
+    rows['times'] += 1.0
+    rows['blocks'][:] = 0.0
+    assert np.array_equal(later, expected)
+
+
+def test_a_hop_is_one_job_whose_likeness_comes_again(voice):
+    likenesses = []
+
+    class Watching(Eager):
+        def __call__(self, job):
+            likenesses.append(likeness(job))
+            return super().__call__(job)
+
+    denoiser = StreamDenoiser(TorchBackend(LIVE, 'cpu', worker=Watching), SPEC,
+                              style=next(iter(load_bundle().manifest['styles'].values())))
+    model = DiffusionFaceModel(denoiser, SPEC, steps=2, guidance_scale=1.5)
+    state, known = model.initial_state(), np.zeros((SPEC.context, 52), np.float32)
+    for hop in range(8):
+        window = AudioWindow(800 * hop, voice[800 * hop:800 * (hop + 1)], 3 * hop, SPEC.window)
+        _, state = model.predict(window, known, state)
+    assert len(likenesses) == 8
+    assert len(set(likenesses)) == 3            # the first, and hops of two and of three tokens
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize('options', [{'steps': 1}, {'steps': 2, 'guidance': 1.5}], ids=str)
+def test_a_card_makes_the_same_frames(voice, options):
+    expected = frames(voice, **options)
+    found = frames(voice, backend='torch', device='cuda', **options)
+    assert np.abs(found - expected).max() < 1e-4
+    again = frames(voice, 7001, backend='torch', device='cuda', **options)
+    assert np.abs(found - again).max() < 1e-5
+
+
+@pytest.mark.gpu
+def test_a_recording_is_what_it_records():
+    step_by_step = TorchBackend(LIVE, 'cuda', worker=Eager)('align')
+    recorded = TorchBackend(LIVE, 'cuda', worker=Recorded)('align')
+    for shift in (0.0, 0.5, 1.0):               # the first records, the others replay
+        rows = {**ROWS, 'times': ROWS['times'] + np.float32(shift)}
+        for one, other in zip(step_by_step(rows).values(), recorded(rows).values(), strict=True):
+            assert np.allclose(one, other, atol=1e-6)

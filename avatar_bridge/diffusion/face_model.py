@@ -89,8 +89,8 @@ class DiffusionFaceModel:
 
         noise = frame_noise(self._seed, audio.first_frame, audio.frames)
         levels = evenly(self.steps, self._level)
-        return FrameWindow(audio.first_frame,
-                           sample(denoise, noise, levels=levels, known=known)), state
+        clean = sample(denoise, noise, levels=levels, known=known)
+        return FrameWindow(audio.first_frame, np.asarray(clean)), state
 
     def _past(self, known: Weights, evaluations: int) -> Weights:
         """Return the final frames that a frame of so many evaluations is to lean on."""

@@ -78,7 +78,7 @@ class RollingFaceModel(DiffusionFaceModel):
         ladder = self._caught_up(self._moved(state['ladder'], first), estimate)
         clean, ladder = self._descended(ladder, estimate)
         committed = clean[:self.spec.hop + self.spec.lookahead]
-        return (FrameWindow(audio.first_frame, np.concatenate([known, committed])),
+        return (FrameWindow(audio.first_frame, np.concatenate([known, np.asarray(committed)])),
                 {'network': network, 'ladder': ladder})
 
     def _moved(self, ladder: Ladder | None, first: int) -> Ladder:

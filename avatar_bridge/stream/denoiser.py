@@ -69,7 +69,7 @@ class StreamDenoiser:
         """Return the condition for this window and the state with its samples heard."""
         state = self._hear(audio.samples, state)
         heard = state['heard']
-        rows = cut(self._spec, audio, state['tokens'], heard.shape[2])
+        rows = cut(self._spec, audio, state['tokens'], self._keep)
         aligned = self._align({name: row[None] for name, row in rows.items()})
         return Heard(heard, aligned['motion'], aligned['audio'], self._style, scalar(1.0),
                      scalar(1.0)), state
