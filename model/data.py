@@ -33,13 +33,14 @@ from tqdm import tqdm
 from avatar_bridge.rig import INDEX
 from model import motion
 from model.clip_store import read_rows
+from model.coarticulation import gesture, sounding
 from model.datasets import beat, live_link, text_grid
 from model.datasets.recording import DatasetError, Recording
 from model.face_offset import estimate
 from model.grid import GridClip, GridCorpus
 from model.metrics import LIP_GAP, lip_gap
 from model.phones import Phone, from_kokoro, from_words, settle
-from model.teacher import RATE, animate, gesture, loudness, sounding, speaking
+from model.teacher import RATE, animate, loudness, speaking
 from model.voices import split_of_row
 
 #: Seconds that Kokoro's declared phone starts lag the sound. Over 200 clips: 35 ms against the
@@ -177,7 +178,7 @@ def follow_gap(curves: NDArray[np.float64], phones: list[Phone], gap: NDArray[np
     times = np.arange(len(curves)) / RATE
     labelled = np.arange(len(gap)) / 25.0
     wanted = PchipInterpolator(labelled, gap)(np.minimum(times, labelled[-1]))
-    seal = gesture(phones, times, 'bilabial') * _below(wanted, 0.015, 0.045)
+    seal = gesture(phones, times, 'seal') * _below(wanted, 0.015, 0.045)
     jaw, close = INDEX['jawOpen'], INDEX['mouthClose']
     shut = np.clip(curves[:, close] / np.maximum(curves[:, jaw], 1e-3), 0, 1)
     others = curves @ LIP_GAP - curves[:, jaw] * LIP_GAP[jaw] - curves[:, close] * LIP_GAP[close]

@@ -22,6 +22,7 @@ class GridClip(NamedTuple):
     id: str
     gap: NDArray[np.float64]        # (75,) inner-lip gap in dm of the head, 25 a second
     tracked: NDArray[np.bool_]
+    width: NDArray[np.float64]      # (75,) of the mouth over the talker's usual one
 
 
 class GridCorpus:
@@ -39,12 +40,14 @@ class GridCorpus:
             self._tracked = face['tracked']
         ratio = np.nan_to_num(lip[:, :, 0] / np.maximum(lip[:, :, 2], 1.0))
         neutral, loud = np.percentile(ratio[self._tracked], [5, 95])
+        width = np.nan_to_num(lip[:, :, 1] / np.maximum(lip[:, :, 2], 1.0))
+        self._width = width / np.median(width[self._tracked])
         self._gap = np.maximum(0.0, (ratio - neutral) / (loud - neutral) * PEAK)
 
     def clips(self) -> Iterator[GridClip]:
         """Yield every clip."""
         for index, name in enumerate(self._ids):
-            yield GridClip(name, self._gap[index], self._tracked[index])
+            yield GridClip(name, self._gap[index], self._tracked[index], self._width[index])
 
     def training(self) -> Iterator[GridClip]:
         """Yield the clips that are tracked throughout and not held out."""

@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Phones and what the mouth does for them.
+Phones in time: from Kokoro's alignments, settled on the sound, and from GRID's words.
 
-Symbols are IPA in Kokoro's spelling (A = eɪ, I = aɪ, O = oʊ, Q = əʊ, W = aʊ, Y = ɔɪ, ʤ, ʧ). Jaw
-and lip apertures are per class, fitted on GRID (`model/fit_teacher.py`); the rest of an
-articulation says which shapes go with it.
+Symbols are those of `model/articulation.py`: IPA, with Kokoro's letters for diphthongs and
+affricates.
 """
 
 from __future__ import annotations
@@ -16,52 +15,21 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-SILENCE: Final = 'sil'
+from model.articulation import (
+    CLASS_OF,
+    GLIDES,
+    MARKS,
+    PAUSES,
+    REDUCED,
+    SILENCE,
+    SONORANTS,
+    VOWELS,
+    class_of,
+)
+
 LONGEST: Final = 0.3            # seconds; an aligner hides pauses in longer phones
-
-
-class Articulation(NamedTuple):
-    """Targets of one class of phones, each in [0, 1] of what the shape does in speech."""
-
-    aperture: float             # lip opening through the jaw, fitted
-    strength: float             # how much of the jaw it claims against its neighbours
-    rounding: float = 0.0       # lips rounded and forward
-    spread: float = 0.0         # corners back
-    parted: float = 0.0         # lips drawn off the teeth
-
-
-#: Class of each phone; long vowels and nasal vowels share their plain vowel's class.
-CLASSES: Final = {
-    'open': 'aæɑɐIW', 'mid': 'ɛʌəɜeAᵻᵊɚɤ', 'front': 'iɪɨɯ', 'back': 'uʊy', 'round': 'ɔoOQYɒøœ',
-    'bilabial': 'pbm', 'labiodental': 'fvʋ', 'dental': 'θð', 'alveolar': 'tdnɾrʈɖɳɽ',
-    'lateral': 'lʎ', 'sibilant': 'szʦʣɕʨʥ', 'postalveolar': 'ʃʒʧʤʂꭧcɟ',
-    'velar': 'kɡŋxɣhjʝɲʔβçqχʁɴɰ', 'rhotic': 'ɹɻ', 'glide': 'wɥɸ',
-}
-CLASS_OF: Final = {phone: name for name, phones in CLASSES.items() for phone in phones}
-#: Length, nasality, kinds of release, tones: they belong to the phone before them.
-MARKS: Final = 'ː̃ʲʰᵝ→↗↓↘'
-VOWELS: Final = ('open', 'mid', 'front', 'back', 'round')
-SONORANTS: Final = (*VOWELS, 'lateral', 'rhotic', 'glide')     # a burst before them is heard
-
-#: The shapes beside the jaw. Apertures here are the starting point of the fit.
-ARTICULATIONS: Final = {
-    SILENCE: Articulation(0.0, 1.0),
-    'open': Articulation(0.9, 1.0, spread=0.15, parted=0.35),
-    'mid': Articulation(0.6, 0.8, spread=0.25, parted=0.3),
-    'front': Articulation(0.35, 0.8, spread=0.7, parted=0.35),
-    'back': Articulation(0.3, 0.8, rounding=0.95),
-    'round': Articulation(0.6, 0.9, rounding=0.75),
-    'bilabial': Articulation(0.05, 1.2),
-    'labiodental': Articulation(0.1, 1.2, parted=0.2),
-    'dental': Articulation(0.2, 0.5, parted=0.3),
-    'alveolar': Articulation(0.2, 0.45, spread=0.1, parted=0.35),
-    'lateral': Articulation(0.3, 0.45, parted=0.3),
-    'sibilant': Articulation(0.1, 0.9, spread=0.35, parted=0.6),
-    'postalveolar': Articulation(0.15, 0.9, rounding=0.6, parted=0.55),
-    'velar': Articulation(0.35, 0.3, parted=0.2),
-    'rhotic': Articulation(0.25, 0.5, rounding=0.45, parted=0.2),
-    'glide': Articulation(0.1, 0.9, rounding=1.0),
-}
+NUCLEUS: Final = 0.55           # of a diphthong, before it glides
+UNMARKED: Final = 0.5           # stress of a full vowel where no vowel of the clip has a mark
 
 
 class Phone(NamedTuple):
@@ -74,8 +42,13 @@ class Phone(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """Class of the phone; what is no phone is silence."""
-        return CLASS_OF.get(self.symbol, SILENCE)
+        """Class of the phone; a pause is SILENCE, and what is neither an error."""
+        return class_of(self.symbol)
+
+    @property
+    def length(self) -> float:
+        """Seconds that it lasts."""
+        return self.end - self.start
 
 
 def from_kokoro(rows: list[list[object]], *, shift: float = 0.0) -> list[Phone]:
@@ -83,7 +56,8 @@ def from_kokoro(rows: list[list[object]], *, shift: float = 0.0) -> list[Phone]:
     Return the phones of a Kokoro alignment, `shift` seconds earlier.
 
     The time of a stress mark belongs to the vowel behind it, that of another mark to the phone
-    before it. So does a short space; a long one is a pause.
+    before it. So does a short space; a long one is a pause. What is neither phone, mark nor pause
+    is a `ValueError`: silence would teach a shut mouth.
     """
     phones: list[Phone] = []
     pending: tuple[float, float] | None = None      # start of a stress mark, its weight
@@ -99,9 +73,34 @@ def from_kokoro(rows: list[list[object]], *, shift: float = 0.0) -> list[Phone]:
             pending = None
         elif phones and (str(symbol) in MARKS or (symbol == ' ' and end - start < 0.1)):
             phones[-1] = phones[-1]._replace(end=end)
-        else:
+        elif str(symbol) in PAUSES or str(symbol) in MARKS:
             phones.append(Phone(SILENCE, start, end))
-    return [piece for phone in phones for piece in _without_pause(phone)]
+        else:
+            class_of(str(symbol))
+    return [piece for phone in _with_stress(phones) for piece in _without_pause(phone)]
+
+
+def _with_stress(phones: list[Phone]) -> list[Phone]:
+    """Return the phones; all full vowels half stressed where the language marks none."""
+    if any(phone.stress for phone in phones):
+        return phones
+    return [phone._replace(stress=UNMARKED)
+            if phone.kind in VOWELS and phone.symbol not in REDUCED else phone
+            for phone in phones]
+
+
+def gliding(phones: list[Phone]) -> list[Phone]:
+    """Return the phones with every diphthong as its two vowels."""
+    pieces = []
+    for phone in phones:
+        if phone.symbol not in GLIDES:
+            pieces.append(phone)
+            continue
+        nucleus, glide = GLIDES[phone.symbol]
+        edge = phone.start + NUCLEUS * phone.length
+        pieces += [phone._replace(symbol=nucleus, end=edge),
+                   phone._replace(symbol=glide, start=edge)]
+    return pieces
 
 
 def _without_pause(phone: Phone) -> list[Phone]:

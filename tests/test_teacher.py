@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from avatar_bridge.rig import INDEX, NAMES
+from model.articulation import CLASSES
 from model.data import follow_gap
 from model.metrics import lip_gap
-from model.phones import CLASSES, GRID_WORDS, Phone, from_kokoro, from_words, settle
-from model.teacher import animate, fitted
+from model.phones import GRID_WORDS, Phone, from_kokoro, from_words, settle
+from model.teacher import animate
 
 LOUD = np.ones(140)
 
@@ -83,11 +84,6 @@ def test_the_face_is_symmetric():
     for name in NAMES:
         if name.endswith('Left') and name not in ('jawLeft', 'mouthLeft'):
             assert np.array_equal(curve(weights, name), curve(weights, name[:-4] + 'Right'))
-
-
-def test_open_vowels_were_fitted_wider_than_closed_ones():
-    gaps = fitted()
-    assert gaps['gap.open'] > gaps['gap.front'] > gaps['gap.back']
 
 
 def test_stress_marks_give_their_time_to_the_vowel():
