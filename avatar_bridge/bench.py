@@ -24,10 +24,12 @@ import wave
 import numpy as np
 
 from avatar_bridge.audio.intake import Intake
-from avatar_bridge.bundle import load_bundle
+from avatar_bridge.bundle import Bundle, load_bundle
 from avatar_bridge.clock import MonotonicClock
 from avatar_bridge.config import FPS, PROFILES, EngineConfig
+from avatar_bridge.errors import MissingPackageError, UsageError
 from avatar_bridge.frames import AudioBlock, Samples
+from avatar_bridge.ports import Backend
 from avatar_bridge.stream.engine import Engine
 
 SPEECH: Final = Path(__file__).parent / 'assets' / 'speech.flac'
@@ -48,17 +50,22 @@ class Figure(NamedTuple):
     """One measured figure and its promise."""
 
     name: str
-    value: float
+    value: float | None             # none: it could not be measured
     unit: str
     promise: float | None = None    # none: it explains another figure
+    why: str = ''                   # it could not
 
     @property
     def is_met(self) -> bool | None:
         """Whether the promise was kept, if there is one."""
-        return None if self.promise is None else self.value <= self.promise
+        if self.promise is None or self.value is None:
+            return None
+        return self.value <= self.promise
 
     def line(self) -> str:
         """Return the figure as a line of the table."""
+        if self.value is None:
+            return f'{self.name:58}unmeasured: {self.why}'
         verdict = '' if self.promise is None else (
             f'promised {self.promise:g}  {"met" if self.is_met else "MISSED"}')
         return f'{self.name:58}{self.value:9.2f} {self.unit:5} {verdict}'.rstrip()
@@ -94,7 +101,7 @@ def report(*, as_json: bool) -> int:
 
 
 def measure() -> Iterator[Figure]:
-    """Yield every figure that needs no GPU."""
+    """Yield every figure; those of a card where there is one."""
     samples = speech()
     with TemporaryDirectory() as folder:
         copy = Path(folder) / 'speech.wav'
@@ -106,6 +113,7 @@ def measure() -> Iterator[Figure]:
         yield Figure(f'  of the same speech at 16 kHz, p{percent}',
                      float(np.percentile(aligned.beyond, percent)), 'ms')
     yield Figure('compute per second of audio, one core (goal 0.10)', rtf(samples), 's', 0.25)
+    yield from hops(samples)
     half = len(shipped.memory) // 2
     yield Figure('memory of the process', max(shipped.memory), 'MB', 350.0)
     yield Figure('growth of memory in the second half of the run',
@@ -196,6 +204,48 @@ def rtf(samples: Samples) -> float:
             engine.push(samples[start:start + 320])
         spent.append((clock.process() - began) * SAMPLE_RATE / len(samples) / 1e9)
     return float(np.median(spent))
+
+
+class StepByStep(Bundle):
+    """A bundle whose hops a card does step by step, for comparison."""
+
+    def backend(self, config: EngineConfig) -> Backend:
+        """Return what opens its programs."""
+        from avatar_bridge.torch_models import Eager, TorchBackend
+
+        return TorchBackend(self.path, config.device, worker=Eager)
+
+
+def hops(samples: Samples) -> Iterator[Figure]:
+    """Yield the time of a hop on each backend and device, and why there is none."""
+    bundle = load_bundle()
+    stepwise = StepByStep(bundle.path, bundle.manifest)
+    cpu = EngineConfig(backend='torch', device='cpu')
+    card = EngineConfig(backend='torch', device='cuda')
+    for name, opened, config, promise in (
+            ('onnx, one core', bundle, EngineConfig(), None),
+            ('torch on the CPU', bundle, cpu, None),
+            ('torch on CUDA, eager', stepwise, card, None),
+            ('torch on CUDA, captured graph', bundle, card, 3.0)):
+        try:
+            engine = Engine(opened, config)
+        except MissingPackageError:
+            yield Figure(f'hop, {name}', None, 'ms', promise, 'no torch')
+        except UsageError:
+            yield Figure(f'hop, {name}', None, 'ms', promise, 'no CUDA')
+        else:
+            yield Figure(f'hop, {name}', hop_time(engine, samples), 'ms', promise)
+
+
+def hop_time(engine: Engine, samples: Samples) -> float:
+    """Return milliseconds from the last sample of a hop to its frames, at the median."""
+    clock, spent = MonotonicClock(), []
+    size = engine.spec.timeline.first_sample(engine.spec.hop)
+    for start in range(0, len(samples) - size + 1, size):
+        began = clock.now()
+        if engine.push(samples[start:start + size]):
+            spent.append((clock.now() - began) / 1e6)
+    return float(np.median(spent[len(spent) // 4:]))        # the first ones warm up
 
 
 def import_time() -> tuple[float, float, bool]:

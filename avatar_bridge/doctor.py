@@ -17,6 +17,7 @@ import numpy as np
 
 from avatar_bridge.bundle import load_bundle
 from avatar_bridge.clock import MonotonicClock
+from avatar_bridge.config import EngineConfig
 from avatar_bridge.errors import AvatarBridgeError
 from avatar_bridge.sinks.web_address import DEFAULT_PORT
 from avatar_bridge.stream.engine import Engine
@@ -50,6 +51,7 @@ def examine(bundle: str) -> Iterator[Finding]:
     yield Finding('python', sys.version_info >= (3, 10), sys.version.split()[0], essential=True)
     checks: list[tuple[str, bool, Callable[[], str]]] = [
         ('bundle', True, lambda: whole(bundle)), ('backend', True, lambda: compute(bundle)),
+        ('torch', False, lambda: compute(bundle, backend='torch')),
         ('port', False, lambda: free_port(ZMQ_PORT, '--sink zmq=tcp://127.0.0.1:PORT')),
         ('viewer', False, viewer), ('audio', False, microphone), ('ros', False, ros)]
     for subject, essential, check in checks:
@@ -65,9 +67,10 @@ def whole(bundle: str) -> str:
     return f'{opened.name}: {len(opened.manifest["files"])} files, hashes right'
 
 
-def compute(bundle: str) -> str:
-    """Return how long a hop takes here."""
-    engine, clock = Engine(load_bundle(bundle)), MonotonicClock()
+def compute(bundle: str, backend: str = 'onnx') -> str:
+    """Return how long a hop takes here, and on what."""
+    engine, clock = Engine(load_bundle(bundle), EngineConfig(backend=backend)), MonotonicClock()
+    where = 'onnx on the CPU' if backend == 'onnx' else f'--backend torch on {cards()}'
     second = np.zeros(engine.sample_rate, np.float32)
     engine.push(second)
     began = clock.now()
@@ -76,9 +79,16 @@ def compute(bundle: str) -> str:
     spent = (clock.now() - began) / 1e6 / hops
     budget = 1000 / hops
     if spent > 0.75 * budget:
-        raise AvatarBridgeError(f'onnx on the CPU takes {spent:.1f} ms for a hop of {budget:.0f} '
-                                'ms; choose --steps 1, --profile smooth or a lower --fps')
-    return f'onnx on the CPU: {spent:.1f} ms for a hop of {budget:.0f} ms'
+        raise AvatarBridgeError(f'{where} takes {spent:.1f} ms for a hop of {budget:.0f} ms; '
+                                'choose --steps 1, --profile smooth or a lower --fps')
+    return f'{where}: {spent:.1f} ms for a hop of {budget:.0f} ms'
+
+
+def cards() -> str:
+    """Return the device that torch chooses."""
+    from avatar_bridge.torch_models import choose_device, described
+
+    return described(choose_device('auto'))
 
 
 def free_port(port: int, way_out: str) -> str:

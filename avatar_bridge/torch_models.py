@@ -58,6 +58,13 @@ def choose_device(name: str) -> torch.device:
     return torch.device('cuda', index)
 
 
+def described(device: torch.device) -> str:
+    """Return a device in words."""
+    if device.type == 'cpu':
+        return 'the CPU (torch sees no CUDA card)'
+    return f'{torch.cuda.get_device_name(device)} ({device})'
+
+
 class TorchGraph:
     """One program, noted down when called."""
 

@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip('torch')
 
 from avatar_bridge import load_bundle  # noqa: E402
+from avatar_bridge.bench import hops  # noqa: E402
 from avatar_bridge.bench import speech as bundled_speech  # noqa: E402
 from avatar_bridge.bundle import SHIPPED  # noqa: E402
 from avatar_bridge.config import EngineConfig  # noqa: E402
@@ -213,6 +214,17 @@ def test_a_hop_is_one_job_whose_likeness_comes_again(voice):
         _, state = model.predict(window, known, state)
     assert len(likenesses) == 8
     assert len(set(likenesses)) == 3            # the first, and hops of two and of three tokens
+
+
+def test_bench_measures_hops_and_says_what_it_cannot_measure(voice):
+    figures = list(hops(voice))
+    assert [figure.name for figure in figures] == [
+        'hop, onnx, one core', 'hop, torch on the CPU', 'hop, torch on CUDA, eager',
+        'hop, torch on CUDA, captured graph']
+    assert all(figure.value > 0 for figure in figures[:2])
+    if not torch.cuda.is_available():
+        assert figures[3].line().endswith('unmeasured: no CUDA')
+        assert figures[3].is_met is None
 
 
 @pytest.mark.gpu
