@@ -20,9 +20,9 @@ import numpy as np
 
 from avatar_bridge import rig
 from avatar_bridge.audio import mel
+from avatar_bridge.audio.hearing import TOKEN, Hearing, token_delays
 from avatar_bridge.frames import AudioWindow, FrameWindow, State, Weights
 from avatar_bridge.ports import Backend
-from avatar_bridge.stream.hearing import TOKEN, Hearing, token_delays
 from avatar_bridge.timeline import StreamSpec
 
 LEAD: Final = Fraction(1, 100)  # seconds that poses are ahead; the shaper takes it back
