@@ -21,7 +21,7 @@ from avatar_bridge.codebook_model import CodebookFaceModel, Memory
 from avatar_bridge.config import EngineConfig
 from avatar_bridge.diffusion.face_model import DiffusionFaceModel, Sampling
 from avatar_bridge.diffusion.rolling import RollingFaceModel, ladder_spec
-from avatar_bridge.errors import BundleError, UsageError
+from avatar_bridge.errors import BundleError, MissingPackageError, UsageError
 from avatar_bridge.frames import Weights
 from avatar_bridge.manifest import CODES, read_manifest
 from avatar_bridge.ports import Backend, FaceModel
@@ -90,13 +90,24 @@ class Bundle:
                                  memory=Memory.from_manifest(self.manifest))
 
     def backend(self, config: EngineConfig) -> Backend:
-        """Return what opens the graphs."""
-        if config.backend != 'onnx':
-            raise UsageError(f'bundle {self.name} holds graphs for the backend onnx; '
-                             f'{config.backend} was asked for')
-        from avatar_bridge.onnx_models import OnnxBackend
+        """Return what opens the graphs; raises where the backend or device is not to be had."""
+        if config.backend == 'onnx':
+            if config.device.startswith('cuda'):
+                raise UsageError(f'device {config.device}: the backend onnx runs on the CPU; '
+                                 'choose --backend torch')
+            from avatar_bridge.onnx_models import OnnxBackend
 
-        return OnnxBackend(self.path)
+            return OnnxBackend(self.path)
+        if not any(name.endswith('.pt2') for name in self.manifest['files']):
+            raise UsageError(f'bundle {self.name} holds no programs for the backend torch; export '
+                             'it again, or choose --backend onnx')
+        try:
+            from avatar_bridge.torch_models import TorchBackend
+        except ModuleNotFoundError as error:
+            raise MissingPackageError('the backend torch needs torch, which is not installed; '
+                                      "pip install 'avatar_bridge[torch]', or choose --backend "
+                                      'onnx') from error
+        return TorchBackend(self.path, config.device)
 
     def style(self, name: str) -> Weights:
         """Return the (style width,) vector of a style; the empty name is the first."""

@@ -28,8 +28,10 @@ from avatar_bridge import rig
 from avatar_bridge.audio import mel
 from avatar_bridge.bundle import file_hash
 from avatar_bridge.manifest import FORMAT
+from avatar_bridge.ports import Backend
 from model.condition import Condition, Cut
 from model.networks import KINDS, make
+from model.programs import write_program
 
 OPSET = 17
 TOLERANCE = 1e-4
@@ -111,7 +113,7 @@ def random_step(network: nn.Module, cut: dict[str, Tensor], rng: np.random.Gener
 
 
 def export_graphs(network: nn.Module, folder: Path) -> None:
-    """Write `listen.onnx`, `align.onnx` and `denoise.onnx`; frames and tokens are dynamic."""
+    """Write `listen`, `align` and `denoise` for both backends; frames and tokens are dynamic."""
     rng = np.random.default_rng(0)
     state = network.initial_state()
     caches = [f'cache_{index}' for index in range(len(state))]
@@ -133,7 +135,11 @@ def export_graphs(network: nn.Module, folder: Path) -> None:
 
 def write_graph(module: nn.Module, path: Path, inputs: dict[str, Tensor],
                 axes: dict[str, dict[int, str]]) -> None:
-    """Write one ONNX graph; names in `axes` that are no inputs are its outputs, in order."""
+    """
+    Write one ONNX graph, and beside it the same as a program for the backend torch.
+
+    Names in `axes` that are no inputs are the outputs, in order.
+    """
     outputs = [name for name in axes if name not in inputs]
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')         # the tracer's, about shapes that we fix on purpose
@@ -141,6 +147,7 @@ def write_graph(module: nn.Module, path: Path, inputs: dict[str, Tensor],
                           output_names=outputs, opset_version=OPSET, dynamo=False,
                           dynamic_axes={name: axis for name, axis in axes.items() if axis})
     store_halves(path)
+    write_program(module, path.with_suffix('.pt2'), inputs, axes)
 
 
 def store_halves(path: Path) -> None:
@@ -159,11 +166,17 @@ def store_halves(path: Path) -> None:
 
 
 def parity(network: nn.Module, folder: Path) -> float:
-    """Return the largest difference between the graphs and eager torch over random cuts."""
+    """Return the largest difference of both backends from eager torch over random cuts."""
     from avatar_bridge.onnx_models import OnnxBackend
+    from avatar_bridge.torch_models import TorchBackend
 
+    return max(difference(network, OnnxBackend(folder)),
+               difference(network, TorchBackend(folder, 'cpu')))
+
+
+def difference(network: nn.Module, backend: Backend) -> float:
+    """Return the largest difference between the graphs and eager torch over random cuts."""
     rng = np.random.default_rng(1)
-    backend = OnnxBackend(folder)
     graphs = {name: backend(name) for name in ('listen', 'align', 'denoise')}
     state = network.initial_state()
     caches = {f'cache_{index}': part.numpy() for index, part in enumerate(state)}
@@ -205,7 +218,7 @@ def manifest(folder: Path, kind: str, *, mean: Tensor, deviation: Tensor, about:
         'mean': [round(float(value), 6) for value in mean],
         'deviation': [round(float(value), 6) for value in deviation],
         **about,
-        'files': {path.name: file_hash(path) for path in sorted(folder.glob('*.onnx'))},
+        'files': {path.name: file_hash(path) for path in sorted(folder.iterdir())},
     }
 
 

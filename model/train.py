@@ -174,22 +174,28 @@ def losses(run: Run, batch: Batch, device: str) -> dict[str, Tensor]:
 def update(run: Run, config: TrainConfig, batch: Batch, device: str, ranks: Ranks = ALONE,
            ) -> dict[str, float]:
     """Take one step, the same on every rank; return the losses of this rank's part."""
-    for group in run.optimiser.param_groups:
-        group['lr'] = config.learning_rate * learning_rate_factor(run.step, config)
     parts = losses(run, batch, device)
     total = sum(share * parts[name] for name, share in shares(config).items() if name in parts)
+    descend(run, total, rate=config.learning_rate * learning_rate_factor(run.step, config),
+            average=config.average, ranks=ranks)
+    found = torch.stack([value.detach() for value in parts.values()])
+    return dict(zip(parts, found.tolist(), strict=True))
+
+
+def descend(run: Run, total: Tensor, *, rate: float, average: float, ranks: Ranks = ALONE) -> None:
+    """Make the loss `total` smaller; `rate` is that of learning, `average` the mean's decay."""
+    for group in run.optimiser.param_groups:
+        group['lr'] = rate
     run.optimiser.zero_grad(set_to_none=True)
     total.backward()
     ranks.agree(run.network)
     torch.nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
     run.optimiser.step()
     run.step += 1
-    decay = min(config.average, (1 + run.step) / (10 + run.step))
+    decay = min(average, (1 + run.step) / (10 + run.step))
     with torch.no_grad():
         for slow, fast in zip(run.average.parameters(), run.network.parameters(), strict=True):
             slow.lerp_(fast, 1 - decay)
-    found = torch.stack([value.detach() for value in parts.values()])
-    return dict(zip(parts, found.tolist(), strict=True))
 
 
 def shares(config: TrainConfig) -> dict[str, float]:

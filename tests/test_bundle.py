@@ -76,8 +76,7 @@ def test_an_unknown_name_is_told_what_there_is():
         load_bundle('lvie')
 
 
-@pytest.mark.parametrize('config', [EngineConfig(style='opera'), EngineConfig(backend='torch'),
-                                    EngineConfig(steps=9)])
+@pytest.mark.parametrize('config', [EngineConfig(style='opera'), EngineConfig(steps=9)])
 def test_what_the_bundle_cannot_do_is_refused(config):
     with pytest.raises(UsageError, match='bundle live'):
         Engine(load_bundle('live'), config)
