@@ -21,7 +21,14 @@ RUN = [
 FILM = ['moderngl>=5.10', 'av>=12', 'pillow>=10']
 #: NVIDIA's stubs for the Audio2Face-3D service; nvidia-ace 1.0.0 wants no newer grpcio.
 A2F = ['grpcio>=1.67,<=1.67.1', 'nvidia-ace==1.0.0', 'nvidia-audio2face-3d==1.3.0']
-TRAIN = ['torch>=2.6', 'onnx>=1.17', 'pygltflib>=1.16']
+#: The other backend: on a GPU.
+TORCH = ['torch>=2.6']
+#: Training; encoders of others come through transformers.
+TRAIN = [
+    *TORCH, 'onnx>=1.17', 'pygltflib>=1.16', 'transformers>=5.20', 'tensorboard>=2.18,<2.21',
+]
+#: Converting a corpus on a cluster; not needed on one machine.
+RAY = ['ray[data]>=2.50']
 TEST = [
     'pytest>=8', 'pytest-rerunfailures>=14', 'pytest-timeout>=2.3', 'pytest-xdist>=3.5',
     'hypothesis>=6.100', 'mypy>=1.11', 'ruff>=0.8', 'psutil>=5.9', 'playwright>=1.45',
@@ -61,7 +68,8 @@ setup(
     ],
     install_requires=RUN,
     extras_require={
-        'film': FILM, 'a2f': A2F, 'train': TRAIN, 'test': TEST, 'ros': ROS, 'ros-build': ROS_BUILD,
+        'film': FILM, 'a2f': A2F, 'torch': TORCH, 'train': TRAIN, 'ray': RAY, 'test': TEST,
+        'ros': ROS, 'ros-build': ROS_BUILD,
     },
     zip_safe=False,
     entry_points={'console_scripts': [
