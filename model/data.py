@@ -23,6 +23,7 @@ import json
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
+import zlib
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +40,11 @@ from model.datasets.recording import DatasetError, Recording
 from model.face_offset import estimate
 from model.grid import GridClip, GridCorpus
 from model.metrics import LIP_GAP, lip_gap
-from model.phones import Phone, from_kokoro, from_words, settle
+from model.phones import Phone, from_kokoro, settle
+from model.prosody import pitch
 from model.teacher import RATE, animate, loudness, speaking
 from model.voices import split_of_row
+from model.word_aligner import align, cepstra, learnt
 
 #: Seconds that Kokoro's declared phone starts lag the sound. Over 200 clips: 35 ms against the
 #: onset of energy, 50 to 55 ms when the loudness of whole clips is fitted to the phones.
@@ -58,7 +61,8 @@ LOADERS: Mapping[str, Callable[[Path], Iterator[Recording]]] = {
 #: As what training draws them: as real faces, or as the teacher's.
 DRAWN_AS = {'textgrid': 'kokoro', 'live_link': 'grid', 'beat': 'grid'}
 LONGEST = 30.0                  # seconds that the teacher animates at once
-BELIEVED = 0.1                  # confidence from which on a recording's offset is taken out
+BELIEVED = 0.1                  # confidence from which on a recording's offset is taken out,
+EXACT = 0.03                    # if it is more than these seconds: the estimate is no better
 
 
 class Clip(NamedTuple):
@@ -139,14 +143,21 @@ def kokoro_clip(row: dict[str, object], folder: Path) -> Clip:
     """Return a Kokoro clip, animated."""
     samples = read(folder / f'{row["id"]}.opus')
     phones = kokoro_phones(row, samples)
-    return Clip(as_int16(samples), animate(phones, loudness(samples)).astype(np.float16))
+    curves = animate(phones, loudness(samples), pitch=pitch(samples), rng=chance(str(row['id'])))
+    return Clip(as_int16(samples), curves.astype(np.float16))
+
+
+def chance(name: str) -> np.random.Generator:
+    """Return the generator of a clip: the same whenever and wherever it is animated."""
+    return np.random.default_rng(zlib.crc32(name.encode()))
 
 
 def grid_clip(clip: GridClip, corpus: GridCorpus) -> Clip:
     """Return a GRID clip whose lips open as the talker's did."""
     samples = read(corpus.audio(clip.id))
-    phones = from_words(corpus.words[clip.id])
-    followed = follow_gap(animate(phones, loudness(samples)), phones, clip.gap)
+    phones = align(corpus.words[clip.id], cepstra(samples), learnt())
+    curves = animate(phones, loudness(samples), pitch=pitch(samples), rng=chance(clip.id))
+    followed = follow_gap(curves, phones, clip.gap)
     # A talker who breathes in opens his mouth; nothing in the sound says so.
     uttered = speaking(sounding(phones, np.arange(len(followed)) / RATE))
     return Clip(as_int16(samples), (followed * uttered[:, None]).astype(np.float16))
@@ -156,12 +167,14 @@ def recorded_clips(recording: Recording) -> Iterator[tuple[Recording, Clip]]:
     """Yield the clips of a recording: with its face in time with its sound, or the teacher's."""
     if recording.curves is None:
         for part in recording.pieces(LONGEST):
-            heard = loudness(part.samples.astype(np.float32) / 32768)
-            yield part, Clip(part.samples, animate(list(part.phones), heard).astype(np.float16))
+            heard = part.samples.astype(np.float32) / 32768
+            made = animate(list(part.phones), loudness(heard), pitch=pitch(heard),
+                           rng=chance(part.id))
+            yield part, Clip(part.samples, made.astype(np.float16))
         return
     curves = motion.resample(recording.curves, recording.fps, RATE)
     late = estimate(recording.samples, lip_gap(curves), RATE)
-    if late.confidence >= BELIEVED:
+    if late.confidence >= BELIEVED and abs(late.seconds) > EXACT:
         curves = motion.shift(curves, RATE, -late.seconds)
     frames = -(-len(recording.samples) // (16000 // RATE))
     curves = np.pad(curves, ((0, max(0, frames - len(curves))), (0, 0)), mode='edge')[:frames]

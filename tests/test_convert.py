@@ -5,6 +5,7 @@
 
 import json
 import os
+import secrets
 
 import numpy as np
 import pytest
@@ -196,7 +197,9 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
 
 @on_request
 @pytest.mark.filterwarnings('ignore::DeprecationWarning', 'ignore::ResourceWarning')  # Ray's own
-def test_ray_makes_the_bytes_of_one_process(folder, tmp_path):
+def test_ray_makes_the_bytes_of_one_process(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv('RAY_AUTH_MODE', 'token')            # else it leaves one in the home folder
+    monkeypatch.setenv('RAY_AUTH_TOKEN', secrets.token_hex(32))
     sources = sources_in(folder)
     convert(ConvertConfig(str(tmp_path / 'one')), sources, one_process)
     convert(ConvertConfig(str(tmp_path / 'ray')), sources,

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from avatar_bridge.phones import phones_beside
+from avatar_bridge.rig import INDEX
 from model import motion, teacher
-from model.data import BELIEVED
+from model.data import BELIEVED, recorded_clips
+from model.datasets.recording import Recording
 from model.datasets.sound import read_sound
 from model.datasets.text_grid import spelled
 from model.face_offset import estimate
-from model.metrics import lip_gap
+from model.metrics import LIP_GAP, lip_gap
 from model.phones import from_kokoro, settle
 from model.shards import SHARDS, shard, share
 from model.vertex_head import VertexHead, fit, load_head
@@ -84,6 +86,26 @@ def test_a_face_that_is_late_or_early_is_found_out(spoken, late):
         found = estimate(samples, moved, fps)
         assert abs(found.seconds - own.seconds - late) <= 0.01
         assert found.confidence > BELIEVED
+
+
+def mouth(spoken):
+    """Return (n, 52) curves whose lips open as `spoken` says."""
+    curves = np.zeros((len(spoken[1]), 52), np.float32)
+    curves[:, INDEX['jawOpen']] = spoken[1] / LIP_GAP[INDEX['jawOpen']]
+    return curves
+
+
+@pytest.mark.parametrize('late', [-0.1, 0.0, 0.1])
+def test_a_cache_holds_faces_that_are_in_time(spoken, late):
+    samples, _ = spoken
+    found = []
+    for moved in (0.0, late):
+        curves = motion.shift(mouth(spoken), 100, moved)
+        (_, clip), = recorded_clips(Recording('x', 'train', 'v', 'en', samples, 100.0,
+                                              curves=curves))
+        found.append(lip_gap(clip.curves.astype(np.float32)))
+    assert np.abs(found[1] - found[0])[20:-20].max() < (0.04 if late else 1e-6)
+    assert len(found[1]) == -(-len(samples) // 160)
 
 
 def test_a_face_of_other_speech_or_of_none_is_not_believed(spoken):

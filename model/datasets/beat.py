@@ -71,10 +71,11 @@ def recordings(folder: Path) -> Iterator[Recording]:
     for path in found_in(folder, '*.json'):
         name = parsed(path)
         samples, curves = read_sound(sound_of(path)), read_curves(path)
-        grid = path.with_suffix('.TextGrid')
-        whole = Recording(path.stem, name.splits[0], f'{name.number}_{name.speaker}',
-                          LANGUAGES[name.kind // 2], samples, FPS, curves=curves,
-                          phones=read_phones(grid) if grid.is_file() else ())
+        grid, language = path.with_suffix('.TextGrid'), LANGUAGES[name.kind // 2]
+        # Those of other languages are in alphabets of their own, Pinyin and the like.
+        phones = read_phones(grid) if language == 'en' and grid.is_file() else ()
+        whole = Recording(path.stem, name.splits[0], f'{name.number}_{name.speaker}', language,
+                          samples, FPS, curves=curves, phones=phones)
         edges = np.linspace(0, len(samples) / SAMPLE_RATE, len(name.splits) + 1)
         for half, split, part in zip('ab', name.splits, whole.cut(list(edges)), strict=False):
             part_id = path.stem if len(name.splits) == 1 else f'{path.stem}_{half}'

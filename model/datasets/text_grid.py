@@ -19,20 +19,17 @@ import unicodedata
 from avatar_bridge.phones import decoded, text_grid_rows
 from model.datasets.recording import DatasetError, Recording, drawn_split, found_in
 from model.datasets.sound import read_sound, sound_of
-from model.phones import CLASS_OF, VOWELS, Phone, from_kokoro
-from model.synthesisers import ARPABET, FULL
+from model.phones import CLASS_OF, Phone, from_kokoro
+from model.synthesisers import ARPABET
 
 #: What aligners write where nobody speaks, or where nobody knows what was said.
 SILENCES: Final = frozenset(('', 'sil', 'sp', 'spn', 'pau', '<eps>', '#', '<p:>', '<s>', '</s>',
                              'noise', 'laughter'))
-#: IPA that is one phone here, in Kokoro's spelling, or one with the same mouth.
-IPA: Final = {
+#: Diphthongs and affricates that are one letter here.
+LETTERS: Final = {
     'aj': 'I', 'aɪ': 'I', 'ɑɪ': 'I', 'aw': 'W', 'aʊ': 'W', 'ej': 'A', 'eɪ': 'A', 'ow': 'O',
-    'oʊ': 'O', 'əw': 'Q', 'əʊ': 'Q', 'ɔj': 'Y', 'ɔɪ': 'Y', 'oj': 'Y', 'tʃ': 'ʧ', 'dʒ': 'ʤ',
-    'ts': 'ʦ', 'dz': 'ʣ', 'tɕ': 'ʨ', 'dʑ': 'ʥ', 'ʈʂ': 'ꭧ', 'ɝ': 'ɜɹ', 'ɫ': 'l', 'g': 'ɡ',
-    'ɱ': 'ʋ', 'ʉ': 'u', 'ʌ̈': 'ʌ', 'ɦ': 'h', 'ʟ': 'l', 'ɭ': 'l', 'ɽ': 'ɾ', 'ʑ': 'ʥ', 'ʐ': 'ʒ',
-    'ɧ': 'ʃ', 'ɵ': 'ø', 'ɶ': 'œ', 'ɘ': 'ə', 'ɞ': 'ɜ', 'ʏ': 'y', 'ɓ': 'b', 'ɗ': 'd', 'ɠ': 'ɡ',
-    'ħ': 'h', 'ʕ': 'h', 'ʀ': 'ʁ', 'ɢ': 'ɡ', 'ʙ': 'b', 'ⱱ': 'v', 'ɬ': 'l', 'ɮ': 'l', 'ɥ': 'ɥ',
+    'oʊ': 'O', 'əw': 'Q', 'əʊ': 'Q', 'ɔj': 'Y', 'ɔɪ': 'Y', 'ɔʏ': 'Y', 'oj': 'Y', 'tʃ': 'ʧ',
+    'dʒ': 'ʤ', 'ts': 'ʦ', 'dz': 'ʣ', 'tɕ': 'ʨ', 'dʑ': 'ʥ', 'ʈʂ': 'ꭧ',
 }
 #: Weight of a digit behind an ARPAbet vowel, as a mark of Kokoro's.
 STRESS: Final = {'1': 'ˈ', '2': 'ˌ'}
@@ -79,19 +76,16 @@ def transcribed(label: str) -> tuple[str, str]:
         if plain not in ARPABET:
             raise ValueError(f'{label!r}, which is no phone of ARPAbet')
         return STRESS.get(digit, ''), ARPABET[plain]
-    symbols = from_ipa(label)
-    # IPA of an aligner has no stress: a full vowel gets the mark of the secondary one.
-    return 'ˌ' if symbols[0] in FULL and CLASS_OF[symbols[0]] in VOWELS else '', symbols
+    return '', from_ipa(label)          # aligners write no stress into IPA
 
 
 def from_ipa(label: str) -> str:
     """Return the symbols of an IPA label without length, release and other marks."""
     composed = unicodedata.normalize('NFC', label)
     bare = ''.join(plain for letter in composed for plain in (
-        letter if letter in CLASS_OF or letter in IPA else unicodedata.normalize('NFD', letter))
+        letter if letter in CLASS_OF else unicodedata.normalize('NFD', letter))
         if unicodedata.category(plain) not in ('Mn', 'Lm', 'Sk'))
-    symbols = IPA.get(bare) or ''.join(letter if letter in CLASS_OF else IPA.get(letter, letter)
-                                       for letter in bare)
+    symbols = LETTERS.get(bare, bare)
     if not symbols or any(symbol not in CLASS_OF for symbol in symbols):
         raise ValueError(f'{label!r}, which is no phone that is known here')
     return symbols
