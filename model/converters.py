@@ -26,7 +26,8 @@ from model.datasets.recording import DatasetError, Recording
 from model.datasets.sound import read_sound
 
 TOKENS_A_SECOND: Final = 50
-PIECE: Final = 30               # seconds that an encoder or the teacher takes at once
+PIECE: Final = 30               # seconds that an encoder takes at once
+FITTED: Final = Path(__file__).parent / 'configs' / 'teacher.json'
 
 Array = NDArray[np.floating]
 Row = dict[str, Any]
@@ -60,7 +61,9 @@ class ConvertConfig:
     def facts(self) -> dict[str, Any]:
         """Return everything that the bytes of a converted file follow from."""
         facts = {name: value for name, value in asdict(self).items() if name != 'out'}
-        if self.labels not in ('none', 'teacher'):
+        if self.labels == 'teacher':
+            facts['teacher'] = file_hash(FITTED)
+        elif self.labels != 'none':
             facts['bundle'] = file_hash(find_bundle(self.labels) / 'manifest.json')
         return {'format': 1, **facts}
 
@@ -158,13 +161,10 @@ def bundle_labels(config: ConvertConfig) -> Maker:
 def teacher_labels(path: Path, samples: NDArray[np.int16]) -> dict[str, Array]:
     """Return the (n, 52) weights of the teacher for the phones of the TextGrid beside a file."""
     # Held back until here: without them a worker starts in a fifth of the time.
-    from model import teacher
+    from model.data import RATE, recorded_clips
     from model.datasets.text_grid import read_phones
 
-    whole = Recording(path.stem, 'train', '', '', samples,
-                      phones=read_phones(path.with_suffix('.TextGrid')))
-    curves = [teacher.animate(list(part.phones),
-                              teacher.loudness(part.samples.astype(np.float32) / 32768))
-              for part in whole.pieces(PIECE)]
-    return {'weights': np.concatenate(curves).astype(np.float16),
-            'fps': np.float64(teacher.RATE)}
+    spoken = Recording(path.stem, 'train', '', '', samples,
+                       phones=read_phones(path.with_suffix('.TextGrid')))
+    return {'weights': np.concatenate([clip.curves for _, clip in recorded_clips(spoken)]),
+            'fps': np.float64(RATE)}

@@ -114,6 +114,7 @@ def test_live_link_takes_are_read_by_name_and_time_code(tmp_path):
     table(tmp_path / 'anna' / 'MySlate_1_iPhone_cal.csv', skip=(10, 11), blank=(20,))
     table(tmp_path / 'anna' / 'MySlate_1_iPhone_raw.csv', count=5)
     sound(tmp_path / 'anna' / 'MySlate_1_iPhone.wav', sample_rate=48000)
+    (tmp_path / 'anna' / 'frame_log.csv').write_text('V,0,0\n')
     take, = live_link.recordings(tmp_path)
     assert (take.speaker, take.fps, take.curves.shape) == ('anna', 60.0, (60, 52))
     assert len(take.samples) == 16000
@@ -121,6 +122,13 @@ def test_live_link_takes_are_read_by_name_and_time_code(tmp_path):
     assert np.allclose(take.curves[:, INDEX['jawOpen']], expected, atol=1e-6)   # gaps are bridged
     assert (take.curves[:, INDEX['mouthLeft']] == 1).all()                      # and clamped
     assert not take.curves[:, INDEX['mouthRight']].any()
+
+
+def test_the_only_sound_of_a_folder_is_that_of_its_take(tmp_path):
+    table(tmp_path / 'one' / 'take.csv')
+    sound(tmp_path / 'one' / 'audio.wav', 0.5)
+    take, = live_link.recordings(tmp_path)
+    assert (take.id, len(take.samples)) == ('one/take', 8000)
 
 
 @pytest.mark.parametrize(('text', 'reason'), [

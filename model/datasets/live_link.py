@@ -26,6 +26,7 @@ from model.datasets.sound import SUFFIXES, read_sound
 
 FPS: Final = 60.0               # of the time code, and of what is made of the rows
 DAY: Final = 24 * 3600.0
+LOGS: Final = ('frame_log.csv',)        # tables of a take that hold no weights
 CALIBRATED: Final = ('_cal', '_raw', '_neutral')
 TIMECODE: Final = re.compile(r'(\d\d):(\d\d):(\d\d)[:;](\d\d(?:\.\d+)?)$')
 
@@ -33,7 +34,7 @@ TIMECODE: Final = re.compile(r'(\d\d):(\d\d):(\d\d)[:;](\d\d(?:\.\d+)?)$')
 def recordings(folder: Path) -> Iterator[Recording]:
     """Yield the takes under a folder; of a take's two tables the calibrated one."""
     for path in found_in(folder, '*.csv'):
-        if path.stem.endswith('_raw') and _twin(path).is_file():
+        if path.name in LOGS or (path.stem.endswith('_raw') and _twin(path).is_file()):
             continue
         name = path.relative_to(folder).with_suffix('').as_posix()
         curves = read_curves(path)
@@ -58,7 +59,7 @@ def sound_of_take(path: Path) -> Path:
                 return sound
     sounds = [beside for beside in path.parent.iterdir() if beside.suffix in SUFFIXES]
     tables = {beside.stem.removesuffix('_raw').removesuffix('_cal')
-              for beside in path.parent.glob('*.csv')}
+              for beside in path.parent.glob('*.csv') if beside.name not in LOGS}
     if len(sounds) == len(tables) == 1:
         return sounds[0]
     raise DatasetError(path, expected=f'its sound {stem}.wav beside it',
