@@ -17,18 +17,21 @@ from typing import Any, Final
 
 import numpy as np
 
+from avatar_bridge.audio.intake import Intake
 from avatar_bridge.codebook_model import CodebookFaceModel, Memory
 from avatar_bridge.config import EngineConfig
 from avatar_bridge.diffusion.face_model import DiffusionFaceModel, Sampling
 from avatar_bridge.diffusion.rolling import RollingFaceModel, ladder_spec
 from avatar_bridge.errors import BundleError, MissingPackageError, UsageError
-from avatar_bridge.frames import Weights
+from avatar_bridge.frames import AudioBlock, Samples, Weights
 from avatar_bridge.manifest import CODES, read_manifest
-from avatar_bridge.ports import Backend, FaceModel
+from avatar_bridge.ports import Backend, Denoiser, FaceModel
 from avatar_bridge.stream.denoiser import StreamDenoiser
+from avatar_bridge.stream.voice import PersonalDenoiser, VoiceEstimate
 from avatar_bridge.timeline import StreamSpec
 
 SHIPPED: Final = Path(__file__).parent / 'bundles'
+SHOWN: Final = 8                # styles that a message names
 
 
 @dataclass(frozen=True)
@@ -77,16 +80,24 @@ class Bundle:
             return self._codebook_model(spec, config)
         sampling = Sampling.from_manifest(self.manifest)
         kind = RollingFaceModel if sampling.rungs > 1 else DiffusionFaceModel
-        denoiser = StreamDenoiser(self.backend(config), ladder_spec(spec, sampling.rungs),
-                                  style=self.style(config.style))
+        denoiser = self.denoiser(ladder_spec(spec, sampling.rungs), config)
         return kind(denoiser, spec, steps=config.steps, seed=config.seed,
                     guidance_scale=config.guidance, sampling=sampling)
+
+    def denoiser(self, spec: StreamSpec, config: EngineConfig) -> Denoiser:
+        """Return the network; one that enrols listens to who speaks, unless told a style."""
+        backend = self.backend(config)
+        spoken = StreamDenoiser(backend, spec, style=self.style(config.style, backend))
+        if not self.enrols or config.style:
+            return spoken
+        return PersonalDenoiser(spoken, VoiceEstimate(backend('enrol')))
 
     def _codebook_model(self, spec: StreamSpec, config: EngineConfig) -> CodebookFaceModel:
         if config.guidance != 1.0:
             raise UsageError(f'bundle {self.name} has no guidance; {config.guidance:g} was asked '
                              'for, 1 is off')
-        return CodebookFaceModel(self.backend(config), spec, style=self.style(config.style),
+        backend = self.backend(config)
+        return CodebookFaceModel(backend, spec, style=self.style(config.style, backend),
                                  memory=Memory.from_manifest(self.manifest))
 
     def backend(self, config: EngineConfig) -> Backend:
@@ -109,12 +120,26 @@ class Bundle:
                                       'onnx') from error
         return TorchBackend(self.path, config.device)
 
-    def style(self, name: str) -> Weights:
-        """Return the (style width,) vector of a style; the empty name is the first."""
-        if name and name not in self.styles:
-            raise UsageError(f'bundle {self.name} has the styles {", ".join(self.styles)}; '
-                             f'{name!r} was asked for')
-        return np.asarray(self.manifest['styles'][name or self.styles[0]], np.float32)
+    @property
+    def enrols(self) -> bool:
+        """Whether the network can learn how somebody speaks from his voice."""
+        return any(Path(name).stem == 'enrol' for name in self.manifest['files'])
+
+    def style(self, name: str, backend: Backend) -> Weights:
+        """Return the (style width,) vector of a style, or of who speaks in an audio file."""
+        if (name or self.styles[0]) in self.styles:
+            return np.asarray(self.manifest['styles'][name or self.styles[0]], np.float32)
+        known = ', '.join(self.styles[:SHOWN]) + (', ...' if len(self.styles) > SHOWN else '')
+        if not Path(name).suffix:
+            raise UsageError(f'bundle {self.name} has the styles {known}; {name!r} was asked for')
+        if not self.enrols:
+            raise UsageError(f'bundle {self.name} does not learn from voices, so it takes no '
+                             f'recording as style; it has the styles {known}; {name!r} was asked '
+                             'for')
+        try:
+            return VoiceEstimate(backend('enrol')).enrol(read_sound(name, self.sample_rate))
+        except ValueError as error:
+            raise UsageError(f'style {name}: {error}') from error
 
 
 def load_bundle(name: str | Path = 'live') -> Bundle:
@@ -131,6 +156,16 @@ def load_bundle(name: str | Path = 'live') -> Bundle:
                               f'says {expected[:12]}; the bundle was altered or cut short: '
                               'get it again')
     return Bundle(path, manifest)
+
+
+def read_sound(path: str, sample_rate: int) -> Samples:
+    """Return an audio file as (n,) mono samples at `sample_rate`; raises `AudioError`."""
+    from avatar_bridge.sources.file import FileSource
+
+    intake = Intake(sample_rate)
+    heard = [intake.push(block) for block in FileSource(path).blocks()
+             if isinstance(block, AudioBlock)]
+    return np.concatenate([*heard, intake.flush()])
 
 
 def find_bundle(name: str | Path) -> Path:

@@ -81,6 +81,30 @@ class Denoise(nn.Module):
         return self.network.denoise(noisy, timesteps, condition)
 
 
+class Enrol(nn.Module):
+    """The personaliser with its caches as separate inputs and outputs."""
+
+    def __init__(self, network: nn.Module) -> None:
+        """Wrap `network`."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, features: Tensor, *caches: Tensor) -> tuple[Tensor, ...]:
+        """Return the personal vector, and the new caches."""
+        voice, state = self.network.enrol(features, list(caches))
+        return (voice.personal, *state)
+
+
+def enrols(network: nn.Module) -> bool:
+    """Return whether the network hears how somebody speaks; others have a table of styles."""
+    return hasattr(network, 'enrol')
+
+
+def style_width(network: nn.Module) -> int:
+    """Return the length of a style."""
+    return network.config.personal if enrols(network) else network.style.embedding_dim
+
+
 def told_names(network: nn.Module) -> tuple[str, ...]:
     """Return what a distilled network is told of a step besides its noise time."""
     return getattr(network.config, 'told', ())
@@ -107,7 +131,7 @@ def random_step(network: nn.Module, cut: dict[str, Tensor], rng: np.random.Gener
         'heard': torch.tensor(rng.standard_normal(shape, np.float32)),
         'motion': motion,
         'audio': audio,
-        'style': torch.tensor(rng.standard_normal((1, network.style.embedding_dim), np.float32)),
+        'style': torch.tensor(rng.standard_normal((1, style_width(network)), np.float32)),
         **{name: torch.tensor(rng.random(1, np.float32)) for name in told_names(network)},
     }
 
@@ -115,13 +139,15 @@ def random_step(network: nn.Module, cut: dict[str, Tensor], rng: np.random.Gener
 def export_graphs(network: nn.Module, folder: Path) -> None:
     """Write `listen`, `align` and `denoise` for both backends; frames and tokens are dynamic."""
     rng = np.random.default_rng(0)
-    state = network.initial_state()
-    caches = [f'cache_{index}' for index in range(len(state))]
     write_graph(Listen(network), folder / 'listen.onnx',
-                {'features': torch.zeros(1, 4, mel.BANDS),
-                 **dict(zip(caches, state, strict=True))},
+                {'features': torch.zeros(1, 4, mel.BANDS), **cached(network.initial_state())},
                 {'features': {1: 'features'}, 'heard': {2: 'tokens'},
-                 **{f'{name}_after': {} for name in caches}})
+                 **{f'{name}_after': {} for name in cached(network.initial_state())}})
+    if enrols(network):
+        write_graph(Enrol(network), folder / 'enrol.onnx',
+                    {'features': torch.zeros(1, 4, mel.BANDS), **cached(network.strange())},
+                    {'features': {1: 'features'}, 'style': {},
+                     **{f'{name}_after': {} for name in cached(network.strange())}})
     cut = random_cut(12, 40, rng)
     write_graph(Align(network), folder / 'align.onnx', cut,
                 {**{name: {1: 'frames'} for name in ('times', 'blocks', 'horizons')},
@@ -131,6 +157,11 @@ def export_graphs(network: nn.Module, folder: Path) -> None:
                 {'noisy': {1: 'frames'}, 'timesteps': {1: 'frames'}, 'heard': {2: 'tokens'},
                  'motion': {2: 'frames', 3: 'frames'}, 'audio': {2: 'frames', 3: 'heard'},
                  'clean': {1: 'frames'}})
+
+
+def cached(state: list[Tensor]) -> dict[str, Tensor]:
+    """Return a state as named inputs."""
+    return {f'cache_{index}': part for index, part in enumerate(state)}
 
 
 def write_graph(module: nn.Module, path: Path, inputs: dict[str, Tensor],
@@ -177,9 +208,11 @@ def parity(network: nn.Module, folder: Path) -> float:
 def difference(network: nn.Module, backend: Backend) -> float:
     """Return the largest difference between the graphs and eager torch over random cuts."""
     rng = np.random.default_rng(1)
-    graphs = {name: backend(name) for name in ('listen', 'align', 'denoise')}
-    state = network.initial_state()
-    caches = {f'cache_{index}': part.numpy() for index, part in enumerate(state)}
+    kinds = {'listen': (Listen(network), network.initial_state())}
+    if enrols(network):
+        kinds['enrol'] = (Enrol(network), network.strange())
+    states = {name: (state, as_arrays(cached(state))) for name, (_, state) in kinds.items()}
+    graphs = {name: backend(name) for name in (*kinds, 'align', 'denoise')}
     worst = 0.0
 
     def compare(graph: str, inputs: dict[str, Any], expected: tuple[Tensor, ...]) -> list[Any]:
@@ -191,9 +224,11 @@ def difference(network: nn.Module, backend: Backend) -> float:
 
     for _ in range(12):
         features = rng.standard_normal((1, 2 * int(rng.integers(1, 20)), mel.BANDS), np.float32)
-        expected = Listen(network)(torch.from_numpy(features), *state)
-        after = compare('listen', {'features': features, **caches}, expected)[1:]
-        state, caches = list(expected[1:]), dict(zip(caches, after, strict=True))
+        for name, (module, _) in kinds.items():
+            state, caches = states[name]
+            expected = module(torch.from_numpy(features), *state)
+            after = compare(name, {'features': features, **caches}, expected)[1:]
+            states[name] = list(expected[1:]), dict(zip(caches, after, strict=True))
         cut = random_cut(int(rng.integers(2, 40)), int(rng.integers(2, 60)), rng)
         compare('align', as_arrays(cut), Align(network)(*cut.values()))
         step = random_step(network, cut, rng)
@@ -222,8 +257,13 @@ def manifest(folder: Path, kind: str, *, mean: Tensor, deviation: Tensor, about:
     }
 
 
-def styles(network: nn.Module, names: Sequence[str]) -> dict[str, list[float]]:
-    """Return the vector of each named style: the rows of the network's table, in order."""
+def styles(network: nn.Module, names: Sequence[str], run: Path) -> dict[str, list[float]]:
+    """Return the vector of each style: rows of the network's table, or the library of `run`."""
+    if enrols(network):
+        if not (run / 'library.json').is_file():
+            raise SystemExit(f'not exported: {run} has no voices yet: expected library.json of '
+                             f'python -m model.personalisation library {run}')
+        return json.loads((run / 'library.json').read_text())
     table = network.style.weight
     if len(names) != len(table):
         raise SystemExit(f'not exported: {len(names)} names of styles for {len(table)} rows')
@@ -238,6 +278,11 @@ def export(run: Path, out: Path, about: dict[str, Any]) -> float:
     network.load_state_dict(saved['average'])
     # The graphs store 16 bits, so these are the parameters that they are compared with.
     network.half().float().eval().requires_grad_(False)
+    if not network.encoder.streams:
+        raise SystemExit(f'not exported: the encoder {network.config.encoder} hears a whole '
+                         'utterance at once, so it cannot stream; train with encoder = \'mel\', '
+                         'or use this run as it is, offline')
+    vectors = styles(network, about['styles'], run)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         export_graphs(network, folder)
@@ -245,7 +290,7 @@ def export(run: Path, out: Path, about: dict[str, Any]) -> float:
         if worst > TOLERANCE:
             raise SystemExit(f'not exported: the graphs differ from torch by {worst:.2e}, '
                              f'allowed are {TOLERANCE:.0e}')
-        about = {**saved.get('manifest', {}), **about, 'styles': styles(network, about['styles']),
+        about = {**saved.get('manifest', {}), **about, 'styles': vectors,
                  'parameters': sum(p.numel() for p in network.parameters()),
                  'trained_steps': saved['step']}
         written = manifest(folder, saved['kind'], mean=saved['mean'],

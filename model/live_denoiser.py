@@ -43,6 +43,8 @@ class LiveConfig:
 class MelEncoder(nn.Module):
     """Features (batch, time, 80) -> tokens (batch, time / 2, width), causal, state in and out."""
 
+    streams = True
+
     def __init__(self, config: LiveConfig) -> None:
         """Make the encoder."""
         super().__init__()

@@ -26,6 +26,7 @@ from model.metrics import UPPER_FACE
 
 MEMORY: Final = 30.0            # seconds after which what was heard of a voice counts 1 / e
 SURPRISE: Final = 4.0           # log weight that attention gives a token at most
+SECOND: Final = -math.log(MEMORY)       # log weight of a second of sound, to begin with
 
 
 class VoiceSizes(Protocol):
@@ -55,7 +56,7 @@ class StatisticsPool(nn.Module):
         self.score = nn.Linear(width, width)
         self.mean = nn.Parameter(torch.zeros(width))            # what is believed before
         self.deviation = nn.Parameter(torch.ones(width))
-        self.doubt = nn.Parameter(torch.full((width,), 3.0))    # log weight of that belief
+        self.doubt = nn.Parameter(torch.full((width,), SECOND))     # log weight of that belief
         self.out = nn.Linear(2 * width, outputs)
 
     def forward(self, x: Tensor, totals: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,10 +66,12 @@ class StatisticsPool(nn.Module):
         :param totals: (batch, 3, width) sums of weight, weight * x and weight * x^2
         :returns: (batch, outputs) and the new totals
         """
-        age = torch.arange(x.shape[1] - 1, -1, -1, device=x.device) * (TOKEN_SECONDS / MEMORY)
-        weight = torch.exp(SURPRISE * torch.tanh(self.score(x)) - age[:, None])
+        count = torch.ones_like(x[:, :, :1]).cumsum(dim=1) * (TOKEN_SECONDS / MEMORY)
+        age, all_of_it = count[:, -1:] - count, count[:, -1:]
+        # In shares of the memory, so that totals stay as small as what they are made of.
+        weight = torch.exp(SURPRISE * torch.tanh(self.score(x)) - age) * (TOKEN_SECONDS / MEMORY)
         heard = torch.stack([weight, weight * x, weight * x * x], dim=1).sum(dim=2)
-        totals = totals * math.exp(-TOKEN_SECONDS / MEMORY) ** x.shape[1] + heard
+        totals = totals * torch.exp(-all_of_it) + heard
         believed = torch.stack([torch.ones_like(self.mean), self.mean,
                                 self.mean**2 + self.deviation**2]) * self.doubt.exp()
         weight, first, second = (totals + believed).unbind(dim=1)
@@ -95,22 +98,22 @@ class Personaliser(nn.Module):
 
     def initial_state(self, batch: int = 1) -> list[Tensor]:
         """Return the encoder's caches, and totals of nothing heard."""
-        nothing = torch.zeros(batch, 3, self.identity.mean.shape[0])
-        return [*self.encoder.initial_state(batch), nothing, nothing]
+        nothing = [torch.zeros(batch, 3, len(pool.mean)) for pool in (self.identity, self.emotion)]
+        return [*self.encoder.initial_state(batch), *nothing]
 
     def forward(self, features: Tensor, state: list[Tensor]) -> tuple[Voice, list[Tensor]]:
         """Hear an even number of features (batch, time, 80)."""
         tokens, caches = self.encoder(features, state[:-2])
         identity, person = self.identity(tokens, state[-2])
         emotion, moment = self.emotion(tokens, state[-1])
-        voice = self._fused(F.normalize(identity, dim=1), F.normalize(emotion, dim=1))
+        voice = self._fused(of_length_one(identity), of_length_one(emotion))
         return voice, [*caches, person, moment]
 
     def _fused(self, identity: Tensor, emotion: Tensor) -> Voice:
         person, moment = (math.sqrt(row.shape[1]) * row.reshape(len(row), *self.cut)
                           for row in (identity, emotion))
-        bias = torch.zeros(1, device=person.device)
-        fused = person + self.fuse(person, self.fuse.remember(moment), bias)
+        unbiased = torch.zeros_like(person[:1, :1, :1])
+        fused = person + self.fuse(person, self.fuse.remember(moment), unbiased)
         return Voice(identity, emotion, self.norm(self.out(fused.flatten(1))))
 
 
@@ -128,4 +131,9 @@ class UpperFace(nn.Module):
         upper = motion[:, :, list(UPPER_FACE)]
         speed = upper.diff(dim=1).abs().mean(dim=1)
         told = torch.cat([upper.mean(dim=1), upper.std(dim=1), speed], dim=1)
-        return F.normalize(self.down(F.gelu(self.up(told), approximate='tanh')), dim=1)
+        return of_length_one(self.down(F.gelu(self.up(told), approximate='tanh')))
+
+
+def of_length_one(rows: Tensor) -> Tensor:
+    """Return (batch, width) rows with their lengths taken out."""
+    return rows * torch.rsqrt((rows * rows).sum(dim=1, keepdim=True) + 1e-8)

@@ -10,8 +10,9 @@ from typing import Final
 import numpy as np
 
 from avatar_bridge.audio import mel
-from avatar_bridge.frames import Samples, State, Weights
+from avatar_bridge.frames import AudioWindow, Samples, State, Weights
 from avatar_bridge.ports import Graph
+from avatar_bridge.stream.denoiser import Heard, StreamDenoiser
 
 LEAST: Final = 1.0              # seconds of somebody that a recording of him has at least
 QUIET: Final = 1e-3             # amplitude below which nobody speaks, -60 dBFS
@@ -27,28 +28,70 @@ class VoiceEstimate:
                         if name != 'features'}
 
     def initial_state(self) -> State:
-        """Return the state before anything was heard: a voice like any other."""
+        """Return the state before anything was heard; its style is nobody's yet."""
         silence = float(mel.log_compress(np.zeros(1, np.float32))[0])
-        return {name: np.full(shape, silence if name == 'cache_0' else 0.0, np.float32)
-                for name, shape in self._caches.items()}
+        return {'caches': {name: np.full(shape, silence if name == 'cache_0' else 0.0, np.float32)
+                           for name, shape in self._caches.items()},
+                'tail': np.zeros(mel.HISTORY, np.float32),
+                'features': np.zeros((0, mel.BANDS), np.float32),
+                'style': None}
 
-    def hear(self, features: Weights, state: State) -> tuple[Weights, State]:
-        """Return the style (1, width) after features (2 n, 80), and the new state."""
-        outputs = self._graph({'features': features[None], **state})
-        style: Weights = outputs.pop('style')
-        return style, dict(zip(self._caches, outputs.values(), strict=True))
+    def hear(self, samples: Samples, state: State) -> State:
+        """Return the state with samples heard; its `style` is (1, width) as soon as it is one."""
+        features, tail = mel.log_mel(samples, state['tail'])
+        features = np.concatenate([state['features'], features])
+        whole = len(features) // 2 * 2
+        state = {**state, 'tail': tail, 'features': features[whole:]}
+        if not whole:
+            return state
+        outputs = self._graph({'features': features[None, :whole], **state['caches']})
+        style = outputs.pop('style')
+        return {**state, 'style': style,
+                'caches': dict(zip(self._caches, outputs.values(), strict=True))}
 
     def enrol(self, samples: Samples) -> Weights:
         """
         Return the style (width,) of who speaks in (n,) samples at 16 kHz.
 
-        Raises `ValueError` where that is too short or too quiet to tell.
+        Raises `ValueError` where they are too few or too quiet to tell.
         """
-        loud = np.abs(samples) > QUIET
         if len(samples) < LEAST * mel.SAMPLE_RATE:
-            raise ValueError(f'{len(samples) / mel.SAMPLE_RATE:.1f} s, expected {LEAST:g} or more')
-        if not loud.any():
+            raise ValueError(f'{len(samples) / mel.SAMPLE_RATE:.1f} s of sound, expected '
+                             f'{LEAST:g} s or more of somebody who speaks')
+        if not (np.abs(samples) > QUIET).any():
             raise ValueError('nothing but silence, expected somebody who speaks')
-        features, _ = mel.log_mel(samples, np.zeros(mel.HISTORY, np.float32))
-        style, _ = self.hear(features[:len(features) // 2 * 2], self.initial_state())
-        return style[0]
+        style: Weights = self.hear(samples, self.initial_state())['style'][0]
+        return style
+
+
+class PersonalDenoiser:
+    """A denoiser that speaks like whoever it hears, the more of him it has heard."""
+
+    def __init__(self, denoiser: StreamDenoiser, voice: VoiceEstimate) -> None:
+        """Tell `denoiser` what `voice` makes of the sound."""
+        self._denoiser = denoiser
+        self._voice = voice
+
+    def initial_state(self) -> State:
+        """Return the state before the first sample."""
+        return {'denoiser': self._denoiser.initial_state(), 'voice': self._voice.initial_state()}
+
+    def listen(self, audio: AudioWindow, state: State) -> tuple[Heard, State]:
+        """Return the condition for this window, its style as far as it is known, and the state."""
+        condition, inner = self._denoiser.listen(audio, state['denoiser'])
+        voice = self._voice.hear(audio.samples, state['voice'])
+        if voice['style'] is not None:
+            condition = condition._replace(style=voice['style'])
+        return condition, {'denoiser': inner, 'voice': voice}
+
+    def deaf(self, condition: Heard) -> Heard:
+        """Return the condition with every token beyond hearing; who speaks stays known."""
+        return self._denoiser.deaf(condition)
+
+    def told(self, condition: Heard, *, step_size: float, guidance: float) -> Heard:
+        """Return the condition of somebody who knows how he is sampled."""
+        return self._denoiser.told(condition, step_size=step_size, guidance=guidance)
+
+    def denoise(self, noisy: Weights, timesteps: Weights, condition: Heard) -> Weights:
+        """Estimate the clean (frames, 52) coefficients."""
+        return self._denoiser.denoise(noisy, timesteps, condition)
