@@ -16,6 +16,7 @@ from avatar_bridge import rig
 from avatar_bridge.audio import mel
 from model import augment
 from model.data import Clip, Corpus
+from model.noise_levels import Levels, chunk, even, triangle
 
 Array = NDArray[np.float32]
 Number = TypeVar('Number', bound=np.number)
@@ -39,6 +40,10 @@ class BatchConfig:
     mirror_share: float = 0.5
     blank_share: float = 0.0            # of the excerpts know nothing of the past: one-step use
     noise_times: str = 'blocks'         # one for each block, or one for the `window` of all frames
+    even_share: float = 0.0             # of the excerpts have noise as a sampler without a past,
+    chunk_share: float = 0.0            # as one that goes on from a past,
+    triangle_share: float = 0.0         # or as one that rolls (`model/noise_levels.py`)
+    rungs: int = 4                      # of the ladder that it rolls on
     voice_seconds: float = 0.0          # of each voice are heard beside the excerpt, at most
     sound: augment.AugmentConfig = field(default_factory=augment.AugmentConfig)
 
@@ -120,7 +125,24 @@ def _excerpt(corpus: Corpus, clip: Clip, config: BatchConfig, fps: float,
     timesteps = NOISE_TIMES[config.noise_times](blocks.astype(int), rng)
     if rng.random() < config.blank_share:
         timesteps = np.ones_like(timesteps)
-    return (features, clean, timesteps, times.astype(np.float32), blocks, horizons)
+    levels = Levels(timesteps, blocks, horizons)
+    if config.even_share or config.chunk_share or config.triangle_share:
+        levels = _sampled(levels, times, config, rng)
+    return (features, clean, levels.timesteps, times.astype(np.float32), levels.blocks,
+            levels.horizons)
+
+
+def _sampled(levels: Levels, times: NDArray[np.float64], config: BatchConfig,
+             rng: np.random.Generator) -> Levels:
+    """Return the levels as one of the samplers has them, or as they are."""
+    kind = rng.random()
+    if kind < config.even_share:
+        return even(levels, rng)
+    if kind < config.even_share + config.chunk_share:
+        return chunk(levels, rng)
+    if kind < config.even_share + config.chunk_share + config.triangle_share:
+        return triangle(levels, times, config.rungs, rng)
+    return levels
 
 
 def _changed(corpus: Corpus, clip: Clip, span: tuple[int, int], config: BatchConfig,

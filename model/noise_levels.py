@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-How noisy each frame of a training excerpt is: as a sampler will have them.
+How noisy each frame of a training excerpt is, as samplers will have it; numpy, (frames,).
 
-Everything is numpy, (frames,).
+All at once: a window without a past. In chunks: what follows a past. In a triangle: a ladder of
+noise levels behind a past, as rolling sampling has it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 PAST = 0.2                      # final frames are this noisy at most
+STARTS = 0.35                   # share of the noise times that lie where a sampler starts
 HOPS = (0.03, 0.1)              # seconds that a rolling sampler goes on at once
 ABREAST = (1, 2, 4)             # evaluations in which it does so
 
@@ -28,17 +30,8 @@ class Levels(NamedTuple):
     horizons: Array             # seconds; no token that was complete later is heard
 
 
-def independent(levels: Levels, rng: np.random.Generator) -> Levels:
-    """Draw a noise time for each block: past-like, anything, or where a sampler starts."""
-    kind = rng.random(int(levels.blocks[-1]) + 1)
-    low = np.where(kind < 0.4, 0.0, np.where(kind < 0.65, 0.0, 0.95))
-    high = np.where(kind < 0.4, 0.2, 1.0)
-    drawn = rng.uniform(low, high).astype(np.float32)
-    return levels._replace(timesteps=drawn[levels.blocks.astype(int)])
-
-
 def even(levels: Levels, rng: np.random.Generator) -> Levels:
-    """Draw one noise time for all: a window that is sampled without a past."""
+    """Draw one noise time for all frames."""
     return levels._replace(timesteps=np.full_like(levels.timesteps, anywhere(rng)))
 
 
@@ -50,7 +43,8 @@ def chunk(levels: Levels, rng: np.random.Generator) -> Levels:
     return levels._replace(timesteps=timesteps.astype(np.float32))
 
 
-def triangle(times: Array, rungs: int, rng: np.random.Generator) -> Levels:
+def triangle(levels: Levels, times: NDArray[np.float64], rungs: int, rng: np.random.Generator,
+             ) -> Levels:
     """
     Draw a ladder of noise levels behind a past that is nearly clean.
 
@@ -67,11 +61,12 @@ def triangle(times: Array, rungs: int, rng: np.random.Generator) -> Levels:
     timesteps = np.where(hops < 0, rng.uniform(0.0, PAST), np.minimum(rung / rungs, 1.0))
     # The frames ahead are denoised together, and none of them hears beyond the newest samples.
     blocks = np.minimum(hops, 0)
-    heard = times[first] + (blocks + 1 + rng.uniform(0.0, 2.0)) * hop / fps
+    horizons = times[first] + (blocks + 1 + rng.uniform(0.0, 2.0)) * hop / fps
+    horizons = np.minimum(horizons, levels.horizons.max())          # the deaf stay deaf
     return Levels(timesteps.astype(np.float32), (blocks - blocks[0]).astype(np.float32),
-                  heard.astype(np.float32))
+                  horizons.astype(np.float32))
 
 
 def anywhere(rng: np.random.Generator) -> float:
-    """Draw a noise time; a third of them where a sampler starts."""
-    return float(rng.uniform(0.95 if rng.random() < 0.35 else 0.0, 1.0))
+    """Draw a noise time."""
+    return float(rng.uniform(0.95 if rng.random() < STARTS else 0.0, 1.0))

@@ -132,7 +132,7 @@ def corpus_path(tmp_path_factory):
 def teacher(corpus_path, tmp_path_factory):
     """Return the folder of a trained run."""
     folder = tmp_path_factory.mktemp('teacher')
-    train(plan(corpus_path, folder, steps=12, learning_rate=3e-3), device='cpu')
+    train(plan(corpus_path, folder, steps=6, learning_rate=6e-3), device='cpu')
     return folder
 
 
@@ -203,14 +203,14 @@ def test_a_batch_begins_where_the_sampler_will(corpus_path, teacher, tmp_path):
 
 
 def test_one_batch_can_be_learnt_by_heart(corpus_path, teacher, tmp_path):
-    config = distillation(corpus_path, teacher, tmp_path, steps=24, learning_rate=3e-3)
+    config = distillation(corpus_path, teacher, tmp_path, steps=12, learning_rate=3e-3)
     run = start(config, 'cpu')
     batch = draw(load_corpus(corpus_path), config.batch, np.random.default_rng(3))
     starts = draw_starts(config, batch.blocks, 4, np.random.default_rng(0))
     first = losses(run, config, batch, starts, 'cpu')['coefficient'].item()
-    for _ in range(24):
+    for _ in range(12):
         update(run, config, batch, np.random.default_rng(0), 'cpu')
-    assert losses(run, config, batch, starts, 'cpu')['coefficient'].item() < 0.3 * first
+    assert losses(run, config, batch, starts, 'cpu')['coefficient'].item() < 0.6 * first
 
 
 def test_a_student_streams_guided_in_one_pass(corpus_path, teacher, tmp_path):
