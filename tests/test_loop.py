@@ -26,6 +26,7 @@ from model.train import losses, open_corpus, start, train, update  # noqa: E402
 
 pytestmark = pytest.mark.model
 HERE = Path(__file__).parent
+ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(HERE.parent)}
 
 
 @pytest.fixture(scope='module')
@@ -48,10 +49,16 @@ def checkpoint(config):
     return torch.load(Path(config.out) / 'checkpoint.pt', weights_only=True)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_as_if_it_never_was(corpus, tmp_path):
     whole, cut = plan(corpus, tmp_path / 'whole'), plan(corpus, tmp_path / 'cut')
     train(whole, device='cpu')
-    train_until(5, cut)                     # two steps behind its checkpoint
+    code = (f'import os; from tiny_corpus import plan, train_until\n'
+            f'train_until(5, plan({str(corpus)!r}, {cut.out!r}), '
+            'end=lambda: os.kill(os.getpid(), 9))')         # two steps behind its checkpoint
+    died = subprocess.run([sys.executable, '-c', code], env=ENVIRONMENT, cwd=HERE, timeout=120,
+                          capture_output=True)
+    assert died.returncode == -9, died.stderr
     assert checkpoint(cut)['step'] == 3
     train(cut, device='cpu')
     assert same(checkpoint(whole), checkpoint(cut))
@@ -101,10 +108,9 @@ def test_dropout_is_drawn_by_seed_step_and_rank():
 
 @pytest.mark.slow
 def test_two_processes_train_one_network(corpus, tmp_path):
-    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(HERE.parent)}
     subprocess.run([sys.executable, '-m', 'torch.distributed.run', '--standalone',
                     '--nproc_per_node', '2', HERE / 'two_ranks.py', corpus, tmp_path],
-                   check=True, env=environment, timeout=240, capture_output=True)
+                   check=True, env=ENVIRONMENT, timeout=240, capture_output=True)
     first, second = (torch.load(tmp_path / f'rank-{rank}.pt', weights_only=True)
                      for rank in (0, 1))
     assert first['agreed']['weight'].unique().tolist() == [1.5]

@@ -56,20 +56,24 @@ def plan(corpus, out, kind='live', **changes):
     return TrainConfig(**values)
 
 
-class Killed(Exception):
-    """The process ends here."""
+class Stopped(Exception):
+    """A run was broken off."""
 
 
-def train_until(step, config, ranks=ALONE):
-    """Train as far as a run that is killed when it begins with `step`."""
+def stop():
+    raise Stopped
+
+
+def train_until(step, config, ranks=ALONE, end=stop):
+    """Train, and call `end` where `step` would begin."""
     corpus = open_corpus(config)
     run = start(config, corpus, 'cpu')
     part = replace(config.batch, size=ranks.share(config.batch.size))
 
     def take(rng):
         if run.step == step:
-            raise Killed
+            end()
         return update(run, config, draw(corpus, part, rng), 'cpu', ranks)
 
-    with suppress(Killed):
+    with suppress(Stopped):
         take_steps(run, config, take, ranks)

@@ -28,7 +28,7 @@ def agreed(ranks):
 
 
 def main(corpus, out):
-    """Leave in `rank-N.pt` the parameters of a run that was killed and of one that was not."""
+    """Leave in `rank-N.pt` the parameters of a run that was broken off and of one that was not."""
     config = plan(corpus, out / 'straight', steps=4, checkpoint_every=2)
     cut = replace(config, out=str(out / 'cut'))
     with joined('cpu') as (ranks, device):
