@@ -61,9 +61,9 @@ class CodebookFaceModel:
         self._interval = np.full((1, 1), 1 / spec.fps, np.float32)
         self._past = math.floor(memory.motion_past * spec.fps)
         span = Fraction(spec.hop + spec.lookahead) / spec.fps + Fraction(memory.audio_past)
-        tokens = math.ceil(span * mel.SAMPLE_RATE / TOKEN) + 1
-        self._hearing = Hearing(backend('listen'), tokens)
-        self._query = backend('query', {'tokens': tokens, 'past': self._past})
+        self._tokens = math.ceil(span * mel.SAMPLE_RATE / TOKEN) + 1
+        self._hearing = Hearing(backend('listen'), self._tokens)
+        self._query = backend('query', {'tokens': self._tokens, 'past': self._past})
         self._decode = backend('decode')
         self._caches = {name: tuple(shape) for name, shape in self._decode.inputs.items()
                         if name.startswith('cache_')}
@@ -74,7 +74,7 @@ class CodebookFaceModel:
 
     def initial_state(self) -> State:
         """Return the state of a face that has been at rest in silence."""
-        codes = np.array([self._memory.rest], np.int64)
+        codes = np.array([[self._memory.rest]], np.int64)
         empty = {name: np.zeros(shape, np.float32) for name, shape in self._caches.items()}
         settling = sum(shape[2] + 1 for shape in self._caches.values())
         _, caches = self._decoded([codes] * settling, empty)
@@ -96,7 +96,9 @@ class CodebookFaceModel:
         first = audio.first_frame + audio.frames - self.spec.hop - self.spec.lookahead
         final, state = self._continued(first, self.spec.hop, state)
         guess, _ = self._continued(first + self.spec.hop, self.spec.lookahead, state)
-        return FrameWindow(audio.first_frame, np.concatenate([known, final, guess])), state
+        # Only now are numbers asked for: a backend may do the whole hop at once.
+        coefficients = np.asarray(np.concatenate([known, final, guess]))
+        return FrameWindow(audio.first_frame, coefficients), state
 
     def _continued(self, first: int, count: int, state: State) -> tuple[Weights, State]:
         """Return `count` frames from `first` on, and the state after them."""
@@ -111,21 +113,20 @@ class CodebookFaceModel:
 
     def _said(self, frame: int, state: State) -> State:
         """Return the state with the codes of one more frame."""
-        time = frame / self.spec.fps
+        hearing = state['hearing']
+        delays = token_delays(hearing['tokens'], self._tokens, frame / self.spec.fps + LEAD)
         ages = (frame - state['frames']) / float(self.spec.fps)
         answer = self._query({
-            'codes': state['codes'], 'heard': state['hearing']['heard'],
-            'delays': token_delays(state['hearing'], time + LEAD)[None],
+            'codes': state['codes'], 'heard': hearing['heard'], 'delays': delays[None],
             'remembered': state['remembered'], 'ages': ages.astype(np.float32)[None],
             'style': self._style, 'interval': self._interval})
-        return {**state, 'codes': answer['scores'].argmax(axis=-1),
-                'remembered': answer['remembered_after'],
+        return {**state, 'codes': answer['codes_after'], 'remembered': answer['remembered_after'],
                 'frames': np.append(state['frames'][1:], frame)}
 
     def _decoded(self, said: list[Any], caches: Mapping[str, Weights],
                  ) -> tuple[Weights, dict[str, Weights]]:
         """Return the (frames, 52) coefficients of codes, and the caches after them."""
-        outputs = self._decode({'codes': np.stack(said, axis=1), 'interval': self._interval,
+        outputs = self._decode({'codes': np.concatenate(said, axis=1), 'interval': self._interval,
                                 **caches})
         motion = outputs.pop('motion')[0]
         return motion, dict(zip(self._caches, outputs.values(), strict=True))

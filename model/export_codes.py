@@ -40,12 +40,16 @@ class Query(nn.Module):
         self.network = network
 
     def forward(self, codes: Tensor, heard: Tensor, delays: Tensor, remembered: Tensor,
-                ages: Tensor, style: Tensor, interval: Tensor) -> tuple[Tensor, Tensor]:
-        """Return scores (batch, components, size) and what is remembered of as many frames."""
+                ages: Tensor, style: Tensor, interval: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """
+        Return the frame's codes, what is remembered of as many frames, and the codes' scores.
+
+        Codes are (batch, 1, components) as they go in, so that many are joined as they are.
+        """
         motion, audio = self.network.align_one(ages, delays)
         condition = Condition(heard, motion, audio, style, interval)
-        answer, joined = self.network(codes[:, None], condition, remembered)
-        return answer.scores[:, 0], joined[:, :, 1:]
+        answer, joined = self.network(codes, condition, remembered)
+        return answer.scores.argmax(dim=-1), joined[:, :, 1:], answer.scores
 
 
 class Decode(nn.Module):
@@ -102,7 +106,7 @@ def random_query(query: CodeQuery, rng: np.random.Generator, *, past: int, token
         return torch.from_numpy(rng.standard_normal(shape, np.float32))
 
     return {
-        'codes': torch.from_numpy(rng.integers(0, len(query.vectors), (1, query.components))),
+        'codes': torch.from_numpy(rng.integers(0, len(query.vectors), (1, 1, query.components))),
         'heard': normal(1, config.layers, tokens, width),
         'delays': (0.02 * torch.arange(tokens) - 0.5)[None],
         'remembered': normal(1, config.layers, past, width),
@@ -135,7 +139,8 @@ def export_graphs(trained: Trained, folder: Path) -> None:
     write_graph(Query(trained.query), folder / 'query.onnx',
                 random_query(trained.query, rng, past=23, tokens=40),
                 {'heard': {2: 'tokens'}, 'delays': {1: 'tokens'}, 'remembered': {2: 'past'},
-                 'ages': {1: 'past'}, 'scores': {}, 'remembered_after': {2: 'past'}})
+                 'ages': {1: 'past'}, 'codes_after': {}, 'remembered_after': {2: 'past'},
+                 'scores': {}})
     inputs = random_decode(trained.codebook, rng, 6)
     write_graph(Decode(trained.codebook), folder / 'decode.onnx', inputs,
                 {'codes': {1: 'frames'}, 'motion': {1: 'frames'},
@@ -162,8 +167,10 @@ def difference(trained: Trained, backend: Backend) -> float:
         for name, network in networks.items():
             expected = network(*inputs[name].values())
             found = graphs[name](as_arrays(inputs[name])).values()
+            # Codes are compared by their scores: of two that score alike, either is right.
             worst = max(worst, *(float(np.abs(a - b.numpy()).max())
-                                 for a, b in zip(found, expected, strict=True)))
+                                 for a, b in zip(found, expected, strict=True)
+                                 if b.is_floating_point()))
             state = list(expected[1:]) if name == 'listen' else state
     return worst
 

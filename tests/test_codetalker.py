@@ -13,6 +13,7 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
+from golden_codetalker import GOLDEN, golden_frames  # noqa: E402
 from tiny_corpus import BATCH, write_corpus  # noqa: E402
 
 from avatar_bridge.bundle import load_bundle  # noqa: E402
@@ -308,7 +309,7 @@ def test_the_decoder_begins_with_a_face_at_rest(exported):
     engine = Engine(load_bundle(exported))
     model = engine._model
     state = model.initial_state()
-    codes = np.array([load_bundle(exported).manifest['codes']['rest']])
+    codes = np.array([[load_bundle(exported).manifest['codes']['rest']]])
     motion, caches = model._decoded([codes] * 3, state['caches'])
     assert np.allclose(motion, motion[:1], atol=1e-5)
     for name, cache in caches.items():
@@ -330,3 +331,14 @@ def test_a_manifest_must_say_how_codes_are_remembered(exported, tmp_path, change
     (copy / 'manifest.json').write_text(json.dumps(manifest))
     with pytest.raises(BundleError, match='manifest'):
         load_bundle(copy)
+
+
+def test_the_golden_bundle_makes_the_golden_frames():
+    assert np.allclose(golden_frames(GOLDEN), np.load(GOLDEN / 'frames.npy'), atol=1e-4)
+    assert sum(path.stat().st_size for path in GOLDEN.iterdir()) < 300_000
+
+
+def test_both_backends_make_the_same_frames(exported):
+    found = [stream(Engine(load_bundle(exported), config), speech(), 1000)
+             for config in (EngineConfig(), EngineConfig(backend='torch', device='cpu'))]
+    assert np.allclose(*found, atol=1e-4)

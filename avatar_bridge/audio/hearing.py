@@ -56,10 +56,9 @@ class Hearing:
                 'tokens': state['tokens'] + tokens}
 
 
-def token_delays(state: State, time: Fraction) -> Weights:
-    """Return (tokens,) seconds from `time` on to the completion of each token heard."""
-    tokens = state['heard'].shape[2]
+def token_delays(next_token: int, tokens: int, time: Fraction) -> Weights:
+    """Return (tokens,) seconds from `time` on to the completion of each of the last tokens."""
     # Exact in integers, so that the thousandth second is heard like the first.
-    oldest = Fraction((state['tokens'] - tokens + 1) * TOKEN, mel.SAMPLE_RATE) - time
+    oldest = Fraction((next_token - tokens + 1) * TOKEN, mel.SAMPLE_RATE) - time
     delays = float(oldest) + np.arange(tokens) * (TOKEN / mel.SAMPLE_RATE)
     return delays.astype(np.float32)
