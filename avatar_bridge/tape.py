@@ -156,6 +156,10 @@ class Noted(np.lib.mixins.NDArrayOperatorsMixin):
         """Return a part."""
         if not simple(index):
             return np.asarray(self)[index]
+        if self.value is not None:
+            part = Noted(self._tape, self.slot)
+            part.value = self.value[index]
+            return part
         return self._tape.note(operator.getitem, self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
