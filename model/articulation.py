@@ -46,6 +46,7 @@ MARKS: Final = 'ːˑ̩̯̥̪̃͡ʰʱʲʷˠˤⁿᵝʼ˞→↗↓↘'
 PAUSES: Final = frozenset((SILENCE, '<s>', '</s>', '', *' ;:,.!?—–…"()“”«»-'))
 VOWELS: Final = ('open', 'mid', 'front', 'back', 'round')
 SONORANTS: Final = (*VOWELS, 'lateral', 'rhotic', 'glide')     # a burst before them is heard
+BEHIND_LIPS: Final = ('dental', 'alveolar', 'lateral', 'sibilant', 'velar')
 #: Vowels that are never stressed; what GRID says about them is what they are.
 REDUCED: Final = frozenset('əᵻᵊɚ')
 #: Diphthongs glide from one vowel to another, and are as long in the first as in the second.

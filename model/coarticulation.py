@@ -17,14 +17,13 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.articulation import SILENCE, VOWELS, articulation
+from model.articulation import BEHIND_LIPS, SILENCE, VOWELS, articulation
 from model.phones import Phone
 
 Array = NDArray[np.float64]
 RATE: Final = 100               # frames per second
 RAMP: Final = 0.055             # seconds from open to sealed
 GESTURE_LEAST: Final = 0.05     # seconds that a seal or a bite lasts at least
-SHAPED: Final = 0.3             # rounding or spreading from which on a consonant insists
 USUAL: Final = 0.08             # seconds of a phone; faster speech has steeper claims
 AROUND: Final = 3               # phones before and after one that its rate is measured over
 FURTHEST: Final = 40.0          # time constants; beyond them nothing is left to underflow
@@ -38,29 +37,17 @@ class Reach(NamedTuple):
     haste: float = 0.0          # 0: the same at every rate; 1: in proportion to the phones
 
 
-def gap_strengths(phones: list[Phone], silence: float) -> Array:
-    """Return (phones,): how strongly each claims the lip gap; a pause `silence`."""
+def strengths(phones: list[Phone], silence: float, tongue: float) -> Array:
+    """
+    Return (phones,): how strongly each claims the lips; a pause `silence`.
+
+    `tongue` is the factor of consonants that are made behind the lips and leave them to others.
+    """
     return np.array([silence if phone.kind == SILENCE else articulation(phone.symbol).strength
-                     for phone in phones])
+                     * (tongue if phone.kind in BEHIND_LIPS else 1) for phone in phones])
 
 
-def lip_strengths(phones: list[Phone], silence: float, indifferent: float) -> Array:
-    """
-    Return (phones,): how strongly each claims rounding and spreading; a pause `silence`.
-
-    Consonants that do not care leave the lips to the vowels around them: rounding sets out early.
-    """
-    return np.array([silence if phone.kind == SILENCE else 1.0 if shapes(phone) else indifferent
-                     for phone in phones])
-
-
-def shapes(phone: Phone) -> bool:
-    """Tell whether a phone rounds or spreads the lips, or is a vowel."""
-    lips = articulation(phone.symbol)
-    return phone.kind in VOWELS or max(lips.rounding, lips.spread) >= SHAPED
-
-
-def claims(phones: list[Phone], times: Array, reach: Reach, strengths: Array) -> Array:
+def claims(phones: list[Phone], times: Array, reach: Reach, strong: Array) -> Array:
     """Return what share of the mouth each phone has, (n, phones); rows add up to 1 or less."""
     vowel = np.array([phone.kind in VOWELS for phone in phones])
     starts = np.array([phone.start for phone in phones])
@@ -75,7 +62,7 @@ def claims(phones: list[Phone], times: Array, reach: Reach, strengths: Array) ->
                      for constants in (reach.before, reach.after))
     early = np.maximum(0.0, starts - times[:, None]) / before
     late = np.maximum(0.0, times[:, None] - ends) / after
-    shares = strengths * np.exp(-np.minimum(early + late, FURTHEST))
+    shares = strong * np.exp(-np.minimum(early + late, FURTHEST))
     rest = 1e-4
     return shares / (shares.sum(axis=1, keepdims=True) + rest)
 

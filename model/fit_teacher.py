@@ -25,7 +25,7 @@ from scipy.optimize import nnls
 
 from model import teacher
 from model.articulation import CLASSES, GLIDES, HEIGHT_OF, ROUNDED, SILENCE
-from model.coarticulation import RATE, claims, gap_strengths, gesture, lip_strengths
+from model.coarticulation import RATE, claims, gesture, strengths
 from model.data import read
 from model.grid import GridCorpus
 from model.metrics import lip_gap, pearson
@@ -34,25 +34,21 @@ from model.word_aligner import align, cepstra, learnt
 
 Array = NDArray[np.float64]
 STRIDE: Final = RATE // 25      # of the tracked frames in the teacher's
-EVERY: Final = 6                # which clips try constants; all of them fit the gaps
+EVERY: Final = 9                # which clips try constants; all of them fit the gaps
 CLASS_PRIOR: Final = 100.0      # frames of evidence that a guess is worth
 PHONE_PRIOR: Final = 40.0       # and a class against a phone of its own
 GUESS: Final = 0.05             # dm
 LEAST: Final = 0.02             # dm; lips that need not touch are apart
 OFTEN: Final = 3                # of GRID's words must have a phone for a gap of its own
-#: What is tried for each constant, seconds but for the last three.
+SECONDS: Final = (0.02, 0.03, 0.045, 0.065, 0.09, 0.125, 0.17)
+#: What is tried for each constant; its middle is where the search begins.
 TRIED: Final = {
-    'lag': (-0.01, 0.0, 0.01, 0.02, 0.03),
-    **{f'{name}.{side}.{kind}': (0.02, 0.03, 0.045, 0.065, 0.09, 0.125, 0.17)
-       for name in ('gap', 'width') for side in ('before', 'after')
-       for kind in ('vowel', 'consonant')},
-    'width.indifferent': (0.1, 0.2, 0.4, 0.7, 1.0),
-    'silence': (0.5, 1.0, 2.0, 4.0),
-    'haste': (0.0, 0.5, 1.0),
+    'lag': (-0.01, 0.0, 0.01, 0.02, 0.03), 'silence': (0.25, 0.5, 1.0, 2.0, 4.0),
+    'tongue': (0.25, 0.35, 0.5, 0.7, 1.0), 'haste': (0.0, 0.25, 0.5, 0.75, 1.0),
+    'gap.before.vowel': SECONDS, 'gap.before.consonant': SECONDS,
+    'gap.after.vowel': SECONDS, 'gap.after.consonant': SECONDS,
+    'width.before': SECONDS, 'width.after': SECONDS,
 }
-START: Final = {'lag': 0.01, 'silence': 1.0, 'haste': 0.0,
-                'width.indifferent': 0.4,
-                **{name: 0.05 for name in TRIED if name.count('.') == 2}}
 
 
 class Heard(NamedTuple):
@@ -78,10 +74,8 @@ def heard(corpus: GridCorpus, *, validation: bool) -> list[Heard]:
 def columns(clip: Heard, constants: dict[str, float], name: str) -> Array:
     """Return (75, phones): what a unit of each phone's target adds to the `gap` or the `width`."""
     times = np.arange(len(clip.loudness)) / RATE - constants['lag']
-    strengths = (
-        gap_strengths(clip.phones, constants['silence']) if name == 'gap' else
-        lip_strengths(clip.phones, constants['silence'], constants['width.indifferent']))
-    shares = claims(clip.phones, times, teacher.reach(name, constants), strengths)
+    strong = strengths(clip.phones, constants['silence'], constants['tongue'])
+    shares = claims(clip.phones, times, teacher.reach(name, constants), strong)
     half = round(teacher.BLEND * RATE / 2)
     window = np.hanning(2 * half + 3)[1:-1]
     shares = convolve1d(shares, window / window.sum(), axis=0, mode='nearest')
@@ -167,7 +161,7 @@ def width_score(clips: list[Heard], constants: dict[str, float]) -> float:
 
 def search(clips: list[Heard]) -> dict[str, float]:
     """Return the constants that explain the clips best, tried one by one, twice."""
-    constants = dict(START)
+    constants = {name: values[len(values) // 2] for name, values in TRIED.items()}
     for _ in range(2):
         for name, values in TRIED.items():
             score = width_score if name.startswith('width') else gap_score

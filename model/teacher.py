@@ -36,10 +36,9 @@ from model.coarticulation import (
     RATE,
     Reach,
     claims,
-    gap_strengths,
     gesture,
-    lip_strengths,
     smooth,
+    strengths,
     vowel_core,
 )
 from model.metrics import LIP_GAP
@@ -92,6 +91,7 @@ def animate(phones: list[Phone], loudness: Array, *, lag: float | None = None,
     :param rng: of what the voice does not decide, in the upper face; without, that is left out
     """
     lag = fitted()['lag'] if lag is None else lag
+    phones = phones or [Phone(SILENCE, 0.0, len(loudness) / RATE)]
     times = np.arange(len(loudness)) / RATE - lag
     weights = compose(articulate(phones, times, loudness, style), style)
     weights += upper_face(phones, loudness, pitch=pitch, style=style, rng=rng)
@@ -103,14 +103,17 @@ def articulate(phones: list[Phone], times: Array, loudness: Array, style: Style)
     phones = gliding(phones)
     core = vowel_core(phones, times)
     numbers = fitted()
-    strengths = gap_strengths(phones, numbers['silence'])
-    shares = claims(phones, times, reach('gap', numbers, style), strengths)
+    strong = strengths(phones, numbers['silence'], numbers['tongue'])
+    shares = claims(phones, times, reach('gap', numbers, style), strong)
     gap = smooth(shares @ [lip_gap(phone, style) for phone in phones], BLEND)
     gap *= style.jaw * effort(loudness)
-    strengths = lip_strengths(phones, numbers['silence'], numbers['width.indifferent'])
-    lips = claims(phones, times, reach('width', numbers, style), strengths)
     targets = np.array([articulation(phone.symbol)[1:4] for phone in phones])
-    rounding, spread, parted = (smooth(curve, BLEND) for curve in (lips @ targets).T)
+    lips = claims(phones, times, reach('width', numbers, style), strong)
+    rounding, spread = (smooth(curve, BLEND) for curve in (lips @ targets[:, :2]).T)
+    # Sibilants bare the teeth whatever the vowels around them do.
+    strong = strengths(phones, numbers['silence'], 1.0)
+    teeth = claims(phones, times, reach('gap', numbers, style), strong)
+    parted = smooth(teeth @ targets[:, 2], BLEND)
     return Lips(gap, core, rounding, spread, parted,
                 gesture(phones, times, 'tongue'),
                 smooth(gesture(phones, times, 'seal') * (1 - core), SNAP),
@@ -123,9 +126,10 @@ def effort(loudness: Array) -> Array:
 
 
 def reach(name: str, numbers: dict[str, float], style: Style = NEUTRAL) -> Reach:
-    """Return how far the claims on the `gap` or the `width` of the mouth reach."""
-    before, after = (tuple(style.reach * numbers[f'{name}.{side}.{kind}']
-                           for kind in ('vowel', 'consonant')) for side in ('before', 'after'))
+    """Return how far claims reach: on the `gap` of vowels and of consonants, on the `width`."""
+    names = [f'{name}.{side}' for side in ('before', 'after')]
+    before, after = (tuple(style.reach * numbers.get(side, numbers.get(f'{side}.{kind}', 0))
+                           for kind in ('vowel', 'consonant')) for side in names)
     return Reach(before, after, numbers['haste'])
 
 

@@ -10,6 +10,9 @@ from model.data import follow_gap
 from model.metrics import lip_gap
 from model.phones import GRID_WORDS, Phone, from_kokoro, from_words, settle
 from model.teacher import animate
+from model.teacher_styles import STYLES
+from model.word_aligner import NAMES as SPOKEN
+from model.word_aligner import align, estimate
 
 LOUD = np.ones(140)
 
@@ -142,3 +145,76 @@ def test_a_real_talkers_gap_is_followed_where_the_lips_are_not_sealed():
     assert np.allclose(followed[35:43], 0.08, atol=0.002)
     assert followed[52:55].max() < 0.02
     assert followed[52:55].min() < 0.005
+
+
+@pytest.mark.parametrize('style', STYLES.values(), ids=STYLES)
+def test_lips_seal_between_open_vowels_in_every_style(style):
+    weights = animate(say('ɑmɑ'), LOUD, style=style)
+    gap = lip_gap(weights)
+    assert gap[40:45].max() < 0.05 * gap.max()
+    assert min(gap[34:38].max(), gap[50:54].max()) > 0.5 * gap.max()
+    for name in ('mouthClose', 'mouthPressLeft', 'mouthRollLower', 'mouthRollUpper'):
+        assert curve(weights, name)[42] > 0.5 * curve(weights, name).max() > 0.02
+    assert curve(weights, 'jawOpen')[42] > 0
+    assert 0 <= weights.min() <= weights.max() <= 1
+
+
+def test_styles_are_in_order():
+    ordered = ('mumbling', 'neutral', 'articulate', 'shouting')
+    jaws = [curve(animate(say('ɑtɑ'), LOUD, style=STYLES[name]), 'jawOpen').max()
+            for name in ordered]
+    lips = [curve(animate(say('tutu'), LOUD, style=STYLES[name]), 'mouthPucker').max()
+            for name in ordered[:3]]
+    assert np.all(np.diff(jaws) > 0.15 * jaws[1])
+    assert np.all(np.diff(lips) > 0.1 * lips[1])
+
+
+def test_a_stressed_vowel_opens_the_jaw_farther():
+    phones = say('tɑtɑt')
+    phones[2] = phones[2]._replace(stress=0.0)
+    jaw = curve(animate(phones, LOUD, lag=0.0), 'jawOpen')
+    assert jaw[54:62].max() > 1.1 * jaw[38:46].max()
+
+
+def test_hasty_speech_falls_short():
+    slow, fast = (lip_gap(animate(say('wɑw', length=length), LOUD, lag=0.0)).max()
+                  for length in (0.15, 0.05))
+    assert fast < 0.9 * slow
+
+
+@pytest.mark.parametrize('symbol', 'uyoøwɥʃ')
+def test_rounding_leads_its_phone_through_consonants_that_do_not_care(symbol):
+    weights = animate(say('tt' + symbol + 't', length=0.1), LOUD, lag=0.0)
+    rounded = curve(weights, 'mouthPucker') + curve(weights, 'mouthFunnel')
+    assert rounded[44] > 0.25 * rounded.max() > 0.05
+    assert rounded[30] < 0.7 * rounded[50]
+
+
+@pytest.mark.parametrize(('symbol', 'shape'), [
+    ('i', 'mouthStretchLeft'), ('i', 'mouthSmileLeft'), ('e', 'mouthDimpleLeft'),
+    ('u', 'mouthPucker'), ('ʃ', 'mouthFunnel'), ('s', 'mouthLowerDownLeft'), ('θ', 'tongueOut')])
+def test_shapes_go_with_their_phones(symbol, shape):
+    with_it, without = (curve(animate(say('ə' + middle + 'ə', length=0.12), LOUD), shape)[48]
+                        for middle in (symbol, 'ʔ'))
+    assert with_it > without + 0.01
+
+
+def test_nothing_said_is_a_face_at_rest():
+    assert not animate([], np.zeros(100)).any()
+
+
+def test_phones_are_found_inside_their_words():
+    rng = np.random.default_rng(0)
+    sounds = {name: 2 * rng.standard_normal(26) for name in SPOKEN}
+    words = [['sil', 0.0, 0.3], ['six', 0.3, 0.7], ['sil', 0.7, 1.0]]
+    true = [Phone(*row) for row in (('sil', 0.0, 0.3), ('s', 0.3, 0.43), ('ɪ', 0.43, 0.5),
+                                    ('k', 0.5, 0.6), ('s', 0.6, 0.7), ('sil', 0.7, 1.0))]
+    heard = np.stack([sounds[phone.symbol] for phone in true
+                      for _ in range(round(100 * phone.length))])
+    heard += 0.3 * rng.standard_normal(heard.shape)
+    found = align(words, heard, estimate([(true, heard)]))
+    assert [phone.symbol for phone in found] == [phone.symbol for phone in true]
+    assert np.allclose([phone.start for phone in found], [phone.start for phone in true],
+                       atol=0.021)
+    proportional = from_words(words)
+    assert abs(proportional[2].start - true[2].start) > 0.04
