@@ -77,9 +77,8 @@ class DiffusionFaceModel:
         """
         Return the window's (frames, 52) coefficients and the new state.
 
-        One step estimates the mean of what the sound allows, and for that the past is no help:
-        who is told his last pose leans on it, mistakes included (decision 16). A sampler of
-        several steps makes one choice among many and has to go on with it.
+        Who is told his last pose leans on it, mistakes included (decisions 16 and 28): `known`
+        reaches only networks whose manifest asks for it.
         """
         known = self._past(known, self.steps)
         estimate, state = self._hear(audio, 1.0 / self.steps, state)
