@@ -52,6 +52,10 @@ class Sheet:
         """Draw through (n, 2) places."""
         self._pen.line([tuple(point) for point in points.tolist()], fill=color, width=width)
 
+    def pixels(self) -> Pixels:
+        """Return the picture as (h, w, 3)."""
+        return np.asarray(self._picture)
+
     def png(self) -> bytes:
         """Return the bytes of a PNG."""
         whole = io.BytesIO()

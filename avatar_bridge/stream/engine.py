@@ -33,12 +33,18 @@ class Engine:
     were cut into blocks.
     """
 
-    def __init__(self, bundle: ModelBundle, config: EngineConfig | None = None) -> None:
-        """Animate with `bundle`; raises `BundleError` where it does not fit `config`."""
+    def __init__(self, bundle: ModelBundle, config: EngineConfig | None = None, *,
+                 spec: StreamSpec | None = None) -> None:
+        """
+        Animate with `bundle`; raises `BundleError` where it does not fit `config`.
+
+        `spec` cuts the stream otherwise than the profile does.
+        """
         self.config = config or EngineConfig()
         hop, lookahead = PROFILES[self.config.profile]
         timeline = Timeline(bundle.sample_rate, self.config.fps)
-        self.spec = StreamSpec.from_seconds(timeline, window=WINDOW, hop=hop, lookahead=lookahead)
+        self.spec = spec or StreamSpec.from_seconds(timeline, window=WINDOW, hop=hop,
+                                                    lookahead=lookahead)
         self._model = bundle.face_model(self.spec, self.config)
         rest = -bundle.mean / bundle.deviation
         self._windower = Windower(self.spec)
