@@ -44,6 +44,7 @@ class BatchConfig:
     chunk_share: float = 0.0            # as one that goes on from a past,
     triangle_share: float = 0.0         # or as one that rolls (`model/noise_levels.py`)
     rungs: int = 4                      # of the ladder that it rolls on
+    hears: str = 'mel'                  # or `samples`, for an encoder of `model.speech_encoders`
     voice_seconds: float = 0.0          # of each voice are heard beside the excerpt, at most
     sound: augment.AugmentConfig = field(default_factory=augment.AugmentConfig)
 
@@ -51,7 +52,7 @@ class BatchConfig:
 class Batch(NamedTuple):
     """What a training step needs, numpy, batch first."""
 
-    features: Array         # (batch, 2 n, 80)
+    features: Array         # (batch, 2 n, 80), or (batch, HISTORY + 320 n) samples
     clean: Array            # (batch, frames, 52) weights in [0, 1]
     timesteps: Array        # (batch, frames)
     noise: Array            # (batch, frames, 52)
@@ -113,7 +114,7 @@ def _excerpt(corpus: Corpus, clip: Clip, config: BatchConfig, fps: float,
     if config.sound != augment.AugmentConfig():
         samples, curves = _changed(corpus, clip, (start, length), config, rng)
         start = 0
-    features = _features(samples, config, rng)
+    features = HEARD[config.hears](samples, config, rng)
     times = (config.lead_in + rng.uniform(0.0, 0.02)
              + np.arange(int(config.seconds * fps)) / fps)
     clean = _curves_at(curves, (times + start / CURVE_RATE) * CURVE_RATE)
@@ -192,6 +193,18 @@ def _features(samples: Array, config: BatchConfig, rng: np.random.Generator) -> 
     if rng.random() < config.noise_share:
         power = power + _noise(power, rng)
     return mel.log_compress(power)
+
+
+def _samples(samples: Array, config: BatchConfig, rng: np.random.Generator) -> Array:
+    """Return the samples with another level and white noise, 5 to 40 dB below them."""
+    noisy = samples * np.float32(10.0 ** (rng.uniform(-24.0, 6.0) / 20.0))
+    if rng.random() < config.noise_share:
+        below = noisy.std() * 10.0 ** (-rng.uniform(5.0, 40.0) / 20.0)
+        noisy = noisy + below * rng.standard_normal(len(noisy), dtype=np.float32)
+    return noisy.astype(np.float32)
+
+
+HEARD = {'mel': _features, 'samples': _samples}
 
 
 def _voice(samples: Array, config: BatchConfig, rng: np.random.Generator) -> Array:
