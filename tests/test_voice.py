@@ -12,6 +12,7 @@ torch = pytest.importorskip('torch')
 
 from golden_codetalker import golden_frames  # noqa: E402
 from golden_talkers import ABOUT, GOLDEN, voice, write_run  # noqa: E402
+from tiny_corpus import write_corpus  # noqa: E402
 
 from avatar_bridge.bundle import load_bundle, read_sound  # noqa: E402
 from avatar_bridge.config import EngineConfig  # noqa: E402
@@ -20,7 +21,8 @@ from avatar_bridge.onnx_models import OnnxBackend  # noqa: E402
 from avatar_bridge.stream.engine import Engine  # noqa: E402
 from avatar_bridge.stream.voice import VoiceEstimate  # noqa: E402
 from model.export import export  # noqa: E402
-from model.personalisation import nearest, write_library  # noqa: E402
+from model.personalisation import judge, nearest, table, write_library  # noqa: E402
+from model.voice_styles import load_voiced  # noqa: E402
 
 pytestmark = pytest.mark.model
 
@@ -139,3 +141,17 @@ def test_the_nearest_voice_is_looked_for_about_the_mean():
     first = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]) + 10
     again = np.array([[1.0, 0.1], [0.1, 1.0], [0.0, 1.1]]) + 10
     assert nearest(first, again).tolist() == [True, True, False]
+
+
+def test_enrolment_is_judged_on_voices_that_no_training_heard(bundle, tmp_path):
+    write_corpus(tmp_path)
+    told = json.loads((tmp_path / 'voices.json').read_text())
+    for clip, voice_of_clip in (('0', 'h'), ('2', 'h'), ('3', 'i'), ('5', 'i'), ('4', 'h+i@0.5')):
+        told['clips'][clip].update(voice=voice_of_clip, split='test')
+    (tmp_path / 'voices.json').write_text(json.dumps(told))
+    corpus = load_voiced(tmp_path, tmp_path / 'voices.json')
+    found = judge(bundle, corpus, seconds=1.5, clips=1, steps=1)
+    assert [row.voice for row in found] == ['h', 'i']       # no blends, nobody trained with
+    assert all(0 < error < 1 for row in found for error in row[1:4])
+    assert len({row.enrolled for row in found} | {row.average for row in found}) == 4
+    assert '| mean of 2 |' in table(found)
