@@ -46,7 +46,7 @@ class QueryTrainConfig:
     warm_up: int = 50
     weight_decay: float = 0.01
     average: float = 0.995              # decay of the exponential moving average of parameters
-    code: float = 0.2                   # of the loss of the head, beside the motion's own
+    code: float = 0.2                   # of the head's own loss; 1 for latents, as in the paper
     velocity: float = 0.5
     lip_gap: float = 0.5
     own_from: int = 200                 # from this step on, every `own_every`th batch continues

@@ -136,12 +136,12 @@ def plan(corpus, out, **changes):
 
 
 def test_one_batch_can_be_learnt_by_heart(corpus, tmp_path):
-    settings = plan(corpus, tmp_path, steps=50, learning_rate=8e-3)
+    settings = plan(corpus, tmp_path, steps=35, learning_rate=1e-2)
     run = start(settings, load_corpus(corpus), 'cpu')
     batch = draw(load_corpus(corpus), BATCH, np.random.default_rng(3))
     rng = np.random.default_rng(4)
-    found = [update(run, settings, batch, rng)['coefficient'] for _ in range(50)]
-    assert found[-1] < 0.3 * found[0]
+    found = [update(run, settings, batch, rng)['coefficient'] for _ in range(35)]
+    assert found[-1] < 0.4 * found[0]
 
 
 def test_a_resumed_run_is_the_run_that_was_never_stopped(corpus, tmp_path):
