@@ -60,6 +60,8 @@ HEIGHT_OF: Final = {vowel: row / (len(HEIGHTS) - 1)
 ROUNDED: Final = {'u': 1.0, 'y': 1.0, 'ʉ': 0.9, 'ʏ': 0.8, 'ʊ': 0.75, 'o': 0.85, 'ø': 0.85,
                   'ɵ': 0.75, 'ɔ': 0.7, 'œ': 0.65, 'ɞ': 0.5, 'ɒ': 0.45, 'ɶ': 0.4, 'ɝ': 0.25,
                   'ɚ': 0.25}
+#: Of i; GRID's talker draws his corners back for sibilants more than for any vowel.
+SPREAD: Final = 0.3
 #: Japanese and Mandarin close vowels that are neither spread nor rounded.
 NEUTRAL: Final = frozenset('ɨɯᵻɘɤəᵊɜʌɐɑ')
 
@@ -69,9 +71,9 @@ _CONSONANTS: Final = {
     'narrow': Articulation(1.1, rounding=0.2, seal=0.7),
     'labiodental': Articulation(1.2, parted=0.2, bite=1.0),
     'dental': Articulation(0.6, parted=0.3, tongue=1.0),
-    'alveolar': Articulation(0.5, spread=0.1, parted=0.35),
+    'alveolar': Articulation(0.5, spread=0.2, parted=0.35),
     'lateral': Articulation(0.5, parted=0.3, tongue=0.4),
-    'sibilant': Articulation(0.9, spread=0.35, parted=0.6),
+    'sibilant': Articulation(0.9, spread=0.5, parted=0.6),
     'postalveolar': Articulation(0.9, rounding=0.6, parted=0.55),
     'velar': Articulation(0.3, parted=0.2),
     'rhotic': Articulation(0.5, rounding=0.45, parted=0.2),
@@ -84,7 +86,7 @@ _OWN: Final = {
     'ʐ': Articulation(0.9, rounding=0.3, parted=0.5),
     'ꭧ': Articulation(0.9, rounding=0.3, parted=0.5),
     'ɻ': Articulation(0.5, rounding=0.3, parted=0.3),
-    **dict.fromkeys('jʝɲcɟç', Articulation(0.5, spread=0.55, parted=0.3)),
+    **dict.fromkeys('jʝɲcɟç', Articulation(0.5, spread=0.4, parted=0.3)),
     'ʎ': Articulation(0.5, spread=0.4, parted=0.3),
     # What follows h decides its mouth; nothing shows of a glottal stop.
     **dict.fromkeys('hɦʔħʕ', Articulation(0.1)),
@@ -107,7 +109,7 @@ def nucleus(symbol: str) -> str:
 def _vowel(symbol: str) -> Articulation:
     """Return a vowel's lips: the opener, the stronger; close front ones are spread."""
     height, rounding = HEIGHT_OF[symbol], ROUNDED.get(symbol, 0.0)
-    spread = 0.15 if symbol in NEUTRAL else 0.75 - 0.45 * height
+    spread = 0.05 if symbol in NEUTRAL else SPREAD * (1 - height)
     return Articulation(0.8 + 0.2 * height, rounding, 0.0 if rounding else spread,
                         0.0 if rounding > 0.6 else 0.35)
 

@@ -183,14 +183,15 @@ def compose(lips: Lips, style: Style) -> Array:
     # A sealing mouth lifts the jaw too, though never shut: the lips do the rest.
     jaw = jaw * (1 - 0.45 * lips.seal) * (1 - 0.5 * lips.bite)
     weights *= free[:, None]
-    put('mouthPucker', weights[:, INDEX['mouthPucker']] + 0.3 * lips.seal * rounding)
+    # On the head pressed lips are wider; GRID's talker's are narrower than his open ones.
+    put('mouthPucker', weights[:, INDEX['mouthPucker']] + lips.seal * (0.2 + 0.3 * rounding))
     put('jawOpen', jaw)
-    put('mouthClose', np.clip(jaw, 0, 1) * np.maximum(lips.seal, 0.92 * lips.bite))
-    put('mouthPress', 0.35 * style.press * lips.seal)
+    put('mouthClose', np.clip(jaw, 0, 1) * np.maximum(lips.seal, 0.96 * lips.bite))
+    put('mouthPress', 0.2 * style.press * lips.seal)
     put('mouthRollLower', 0.28 * style.press * lips.seal + 0.42 * lips.bite)
     put('mouthRollUpper', 0.22 * style.press * lips.seal)
-    put('mouthUpperUp', weights[:, INDEX['mouthUpperUpLeft']] + 0.22 * lips.bite)
-    put('mouthShrugUpper', 0.10 * lips.bite)
+    put('mouthUpperUp', weights[:, INDEX['mouthUpperUpLeft']] + 0.2 * style.lips * lips.bite)
+    put('mouthShrugUpper', 0.10 * style.lips * lips.bite)
     put('mouthShrugLower', 0.06 * lips.seal)
     put('tongueOut', free * 0.14 * lips.tongue)
     put('cheekSquint', 0.05 * spread)
