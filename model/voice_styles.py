@@ -194,8 +194,12 @@ def _measured(entry: Entry, corpus: Path) -> tuple[Array, float]:
     return measures(samples), arousal(samples)
 
 
-def build(corpus: Path, speech: list[Path], out: Path) -> dict[str, Any]:
-    """Measure every synthetic clip, and write who speaks it, its split and its manner."""
+def build(corpus: Path, speech: list[Path], out: Path, manner: str = 'own') -> dict[str, Any]:
+    """
+    Measure every synthetic clip, and write who speaks it, its split and its manner.
+
+    `manner`: each voice's `own`, split by who speaks, or the `teacher`'s, split as the cache is.
+    """
     rows = {row['id']: row for folder in speech for row in read_rows(folder)}
     entries = [entry for entry in load_corpus(corpus).entries if entry.id in rows]
     if not entries:
@@ -208,6 +212,9 @@ def build(corpus: Path, speech: list[Path], out: Path) -> dict[str, Any]:
     own = manners({entry.id: row for entry, (row, _) in zip(entries, found, strict=True)}, names,
                   {clip for clip, split in splits.items() if split == 'train'},
                   {entry.id: value for entry, (_, value) in zip(entries, found, strict=True)})
+    if manner == 'teacher':
+        splits = {entry.id: entry.split for entry in entries}
+        own = dict.fromkeys(splits, Manner())
     about = {'format': FORMAT, 'measures': NAMES, 'clips': {
         entry.id: {'voice': names[entry.id], 'split': splits[entry.id], 'manner': own[entry.id],
                    'measures': [round(float(value), 4) for value in row],
@@ -224,9 +231,11 @@ def main() -> None:
     command.add_argument('--speech', type=Path, action='append',
                          help='folder with the rows of the clips (default ../shared/data/kokoro)')
     command.add_argument('--out', type=Path, default=Path('runs/voices3.json'))
+    command.add_argument('--manner', choices=('own', 'teacher'), default='own',
+                         help='each voice has one of its own, or all have the teacher\'s')
     arguments = command.parse_args()
     speech = arguments.speech or [Path('../shared/data/kokoro')]
-    clips = build(arguments.corpus, speech, arguments.out)['clips'].values()
+    clips = build(arguments.corpus, speech, arguments.out, arguments.manner)['clips'].values()
     for split in sorted({clip['split'] for clip in clips}):
         inside = [clip['voice'] for clip in clips if clip['split'] == split]
         print(f'{split}: {len(inside)} clips of {len(set(inside))} voices')
