@@ -1,6 +1,8 @@
 # Copyright 2026 The avatar_bridge authors
 # SPDX-License-Identifier: Apache-2.0
 
+import csv
+from dataclasses import replace
 import math
 
 import numpy as np
@@ -10,13 +12,9 @@ torch = pytest.importorskip('torch')
 
 from tiny_corpus import plan, write_corpus  # noqa: E402
 
-from avatar_bridge.bundle import load_bundle  # noqa: E402
-from avatar_bridge.config import EngineConfig  # noqa: E402
-from avatar_bridge.stream.engine import Engine  # noqa: E402
 from model.batches import draw  # noqa: E402
 from model.data import load_corpus  # noqa: E402
 from model.distill import (  # noqa: E402
-    Distillation,
     DistillConfig,
     distil,
     draw_starts,
@@ -26,7 +24,7 @@ from model.distill import (  # noqa: E402
     start,
     update,
 )
-from model.export import export  # noqa: E402
+from model.export import Denoise, random_cut, random_step  # noqa: E402
 from model.few_steps import Place, consistency, moved, two_as_one, unhurried  # noqa: E402
 from model.loop import save, seeded  # noqa: E402
 from model.ranks import ALONE  # noqa: E402
@@ -213,17 +211,38 @@ def test_one_batch_can_be_learnt_by_heart(corpus_path, teacher, tmp_path):
     assert losses(run, config, batch, starts, 'cpu')['coefficient'].item() < 0.6 * first
 
 
-def test_a_student_streams_guided_in_one_pass(corpus_path, teacher, tmp_path):
-    run = distil(distillation(corpus_path, teacher, tmp_path / 'run', finest=16), device='cpu')
-    assert isinstance(run, Distillation)
-    about = {'name': 'student', 'version': '0', 'styles': ['neutral'], 'languages': ['en'],
-             'data': [], 'licence': 'Apache-2.0'}
-    assert export(tmp_path / 'run', tmp_path / 'student', about) < 1e-4
-    bundle = load_bundle(tmp_path / 'student')
-    assert bundle.manifest['guidance'] == 'baked'
-    assert bundle.manifest['steps'] == [1, 8]
-    engine = Engine(bundle, EngineConfig(guidance=2.0, steps=2))
-    assert len(engine.push(np.zeros(16000, np.float32))) == 57
+def test_what_a_student_is_told_are_inputs_of_its_graph(corpus_path, teacher, tmp_path):
+    # `python -m model.smoke` exports students and streams them; here, what is exported.
+    run = start(distillation(corpus_path, teacher, tmp_path, finest=16), 'cpu')
+    assert run.manifest == {'steps': [1, 8], 'usual_steps': 2, 'guidance': 'baked',
+                            'past_from_steps': None}
+    network = run.network.eval().requires_grad_(False)
+    rng = np.random.default_rng(0)
+    inputs = random_step(network, random_cut(6, 20, rng), rng)
+    assert list(inputs)[-2:] == ['step_size', 'guidance']
+    plain = Denoise(network)(*inputs.values())
+    for name in ('step_size', 'guidance'):
+        other = {**inputs, name: inputs[name] + 0.5}
+        assert torch.equal(Denoise(network)(*other.values()), plain)    # nothing learnt yet
+        network.told.embeddings[name].down.weight.normal_()
+        assert not torch.allclose(Denoise(network)(*other.values()),
+                                  Denoise(network)(*inputs.values()), atol=1e-4)
+        network.told.embeddings[name].down.weight.zero_()
+
+
+def test_a_talker_halves_its_encoder_too_and_keeps_telling_voices_apart(corpus_path, tmp_path):
+    settings = plan(corpus_path, tmp_path / 'teacher', 'diffusiontalker', steps=2)
+    sizes = replace(settings.diffusiontalker, encoder_blocks=2)
+    train(replace(settings, diffusiontalker=sizes, learning_rate=6e-3), device='cpu')
+    config = distillation(
+        corpus_path, tmp_path / 'teacher', tmp_path / 'student', method='halving', audio=1.0,
+        contrast=0.1, encoder_blocks=1, steps=2, voices=str(corpus_path / 'voices.json'),
+        batch=replace(settings.batch, voice_seconds=0.6))
+    run = distil(config, device='cpu')
+    assert len(run.network.encoder.blocks) == 1
+    rows = list(csv.DictReader((tmp_path / 'student' / 'log.csv').read_text().splitlines()))
+    assert float(rows[0]['audio']) > 0
+    assert {'identity', 'emotion', 'face', 'personal'} < set(rows[0])
 
 
 @pytest.mark.parametrize('wrong', [{'method': 'magic'}, {'finest': 12}, {'steps': 5}])

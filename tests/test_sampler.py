@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from avatar_bridge.diffusion.face_model import frame_noise
+from avatar_bridge.diffusion.face_model import DiffusionFaceModel, Sampling, frame_noise
 from avatar_bridge.diffusion.sampler import (
     SCHEDULES,
     cosine_level,
@@ -13,6 +13,8 @@ from avatar_bridge.diffusion.sampler import (
     sample,
     scaled_linear_level,
 )
+from avatar_bridge.frames import AudioWindow
+from avatar_bridge.timeline import StreamSpec
 
 NOISE = np.random.default_rng(0).standard_normal((8, 52)).astype(np.float32)
 
@@ -87,3 +89,52 @@ def test_noise_belongs_to_the_seed_and_the_frame():
     assert np.array_equal(frame_noise(7, 110, 5), whole[10:15])
     assert not np.array_equal(frame_noise(8, 100, 20), whole)
     assert abs(float(frame_noise(7, -50, 200).std()) - 1.0) < 0.02
+
+
+class Guided:
+    """Says the guidance that it was told, and how often it was asked."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def initial_state(self):
+        return {}
+
+    def listen(self, _audio, state):
+        return {'deaf': 0.0}, state
+
+    def deaf(self, condition):
+        return {**condition, 'deaf': 1.0}
+
+    def told(self, condition, **told):
+        return {**condition, **told}
+
+    def denoise(self, noisy, _timesteps, condition):
+        self.asked += 1
+        return np.full_like(noisy, condition['guidance'] * (1.0 - condition['deaf']))
+
+
+@pytest.mark.parametrize(('guidance', 'asked', 'said'), [('baked', 2, 3.0), ('two_pass', 4, 9.0)])
+def test_guidance_that_is_baked_in_costs_no_second_pass(guidance, asked, said):
+    network = Guided()
+    model = DiffusionFaceModel(network, StreamSpec(), steps=2, guidance_scale=3.0,
+                               sampling=Sampling(guidance=guidance, past_from_steps=None))
+    audio = AudioWindow(0, np.zeros(0, np.float32), 0, StreamSpec().window)
+    frames, _ = model.predict(audio, np.zeros((0, 52), np.float32), model.initial_state())
+    assert network.asked == asked
+    assert np.allclose(frames.coefficients, said)       # two passes: 0 + 3 (3 - 0)
+
+
+@pytest.mark.parametrize(('past_from', 'seen'), [(None, 1.0), (2, 0.1), (3, 1.0)])
+def test_the_past_is_handed_over_where_the_manifest_asks_for_it(past_from, seen):
+    class Watching(Guided):
+        def denoise(self, noisy, timesteps, condition):
+            self.first = timesteps[0] if not self.asked else self.first
+            return super().denoise(noisy, timesteps, condition)
+
+    network, spec = Watching(), StreamSpec()
+    model = DiffusionFaceModel(network, spec, steps=2,
+                               sampling=Sampling(past_from_steps=past_from))
+    model.predict(AudioWindow(0, np.zeros(0, np.float32), 0, spec.window),
+                  np.zeros((spec.context, 52), np.float32), {})
+    assert network.first == pytest.approx(seen)
