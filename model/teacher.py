@@ -48,10 +48,10 @@ from model.upper_face import upper_face
 
 Array = NDArray[np.float64]
 REDUCTION: Final = 0.2          # how much less far an unstressed full vowel opens
-VOWEL_GAP: Final = 0.035        # dm that the lips are apart in the middle of a vowel, at least
+VOWEL_GAP: Final = 0.045        # dm that the lips are apart in the middle of a vowel, at least
 BLEND: Final = 0.06             # seconds that curves are smoothed over
 AHEAD, BEHIND = 0.07, 0.16      # seconds before and after sound in which the mouth may move
-SNAP: Final = 0.04              # and lips that close or part
+SNAP: Final = 0.03              # and lips that close or part
 #: Louder speech opens farther (Schulman 1989). GRID's talker keeps one level, so that this cannot
 #: be fitted on him; it costs 0.003 of correlation there.
 EFFORT: Final = 0.3
@@ -92,16 +92,17 @@ def animate(phones: list[Phone], loudness: Array, *, lag: float | None = None,
     """
     lag = fitted()['lag'] if lag is None else lag
     phones = phones or [Phone(SILENCE, 0.0, len(loudness) / RATE)]
-    times = np.arange(len(loudness)) / RATE - lag
-    weights = compose(articulate(phones, times, loudness, style), style)
+    weights = compose(articulate(phones, loudness, lag=lag, style=style), style)
     weights += upper_face(phones, loudness, pitch=pitch, style=style, rng=rng)
     return np.clip(weights, 0, 1) * speaking(loudness)[:, None]
 
 
-def articulate(phones: list[Phone], times: Array, loudness: Array, style: Style) -> Lips:
-    """Return what the lips do at (n,) times."""
+def articulate(phones: list[Phone], loudness: Array, *, lag: float, style: Style) -> Lips:
+    """Return what the lips do, `lag` seconds late where they do not make the sound themselves."""
     phones = gliding(phones)
-    core = vowel_core(phones, times)
+    sound = np.arange(len(loudness)) / RATE
+    times = sound - lag
+    core = vowel_core(phones, sound)
     numbers = fitted()
     strong = strengths(phones, numbers['silence'], numbers['tongue'])
     shares = claims(phones, times, reach('gap', numbers, style), strong)
@@ -116,8 +117,8 @@ def articulate(phones: list[Phone], times: Array, loudness: Array, style: Style)
     parted = smooth(teeth @ targets[:, 2], BLEND)
     return Lips(gap, core, rounding, spread, parted,
                 gesture(phones, times, 'tongue'),
-                smooth(gesture(phones, times, 'seal') * (1 - core), SNAP),
-                smooth(gesture(phones, times, 'bite') * (1 - core), SNAP))
+                smooth(gesture(phones, sound, 'seal') * (1 - core), SNAP),
+                smooth(gesture(phones, sound, 'bite') * (1 - core), SNAP))
 
 
 def effort(loudness: Array) -> Array:
