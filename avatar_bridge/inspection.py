@@ -19,6 +19,7 @@ def describe(bundle: Bundle) -> str:
         ('bundle', f'{bundle.name} {about.get("version", "")}, {bundle.path}'),
         ('network', f'{about["network"]}, {about.get("parameters", 0):,} parameters, '
                     f'{size / 2**20:.1f} MB'),
+        *([('numbers', str(about['numbers']))] if 'numbers' in about else []),
         ('rig', f'ARKit, {len(about["rig"])} blendshapes'),
         ('audio', f'{bundle.sample_rate} Hz'),
         ('frames', f'{lowest} to {highest} a second, {about["steps"][0]} to {about["steps"][1]} '

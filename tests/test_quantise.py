@@ -11,6 +11,7 @@ from avatar_bridge import load_bundle  # noqa: E402
 from avatar_bridge.bench import speech  # noqa: E402
 from avatar_bridge.config import EngineConfig  # noqa: E402
 from avatar_bridge.errors import UsageError  # noqa: E402
+from avatar_bridge.inspection import describe  # noqa: E402
 from avatar_bridge.onnx_models import OnnxGraph  # noqa: E402
 from avatar_bridge.stream.engine import Engine  # noqa: E402
 from model.quantise import large_products, quantise, widen  # noqa: E402
@@ -32,7 +33,7 @@ def graphs(bundle):
 
 def test_the_variant_says_what_it_is_and_is_half_as_large(variant):
     assert variant.name == 'live-int8'
-    assert 'int8' in variant.manifest['numbers']
+    assert 'int8 parameters' in describe(variant)
     sizes = [sum(path.stat().st_size for path in graphs(bundle).values())
              for bundle in (variant, load_bundle())]
     assert sizes[0] < 0.6 * sizes[1]
