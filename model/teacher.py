@@ -88,7 +88,7 @@ def animate(phones: list[Phone], loudness: Array, *, lag: float | None = None,
 
     :param lag: seconds that the face comes after the sound; the fitted one if None
     :param pitch: (n,) Hz, 0 where there is none; accents are told from loudness alone if None
-    :param rng: of what the voice does not decide, in the upper face; without, that is left out
+    :param rng: of what the voice does not decide, in the upper face; its mean if None
     """
     lag = fitted()['lag'] if lag is None else lag
     phones = phones or [Phone(SILENCE, 0.0, len(loudness) / RATE)]
