@@ -23,9 +23,11 @@ FILM = ['moderngl>=5.10', 'av>=12', 'pillow>=10']
 A2F = ['grpcio>=1.67,<=1.67.1', 'nvidia-ace==1.0.0', 'nvidia-audio2face-3d==1.3.0']
 #: The other backend: on a GPU.
 TORCH = ['torch>=2.6']
-#: Training; encoders of others come through transformers.
+#: Training; encoders of others come through transformers, whose last for Python 3.10 wants other
+#: versions of what we have pinned.
 TRAIN = [
-    *TORCH, 'onnx>=1.17', 'pygltflib>=1.16', 'transformers>=5.20', 'tensorboard>=2.18,<2.21',
+    *TORCH, 'onnx>=1.17', 'pygltflib>=1.16', 'tensorboard>=2.18,<2.21',
+    "transformers>=5.20; python_version >= '3.11'",
 ]
 #: Converting a corpus on a cluster; not needed on one machine.
 RAY = ['ray[data]>=2.50']

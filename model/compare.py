@@ -1,0 +1,190 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+The systems side by side: `python -m model.compare OUT` trains each on the same data and budget.
+
+Every system sees as many excerpts of the same corpus, with three seeds, at about a million
+parameters; what distils a trained network starts from it. The bundles are OUT/bundles/NAME@SEED,
+judged by `python -m model.evaluate OUT/bundles/*`. A stopped comparison goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any, Final
+
+from model import export_codes, personalisation, train_codebook, train_query, voice_styles
+from model.batches import BatchConfig
+from model.biased_denoiser import BiasedConfig
+from model.code_query import QueryConfig
+from model.codebook import CodebookConfig
+from model.distill import TOLD, DistillConfig, distil
+from model.export import export
+from model.live_denoiser import LiveConfig
+from model.talker_denoiser import TalkerConfig
+from model.train import TrainConfig, train
+
+SIZES: Final = {'width': 128, 'heads': 4, 'layers': 2, 'feed_forward': 320, 'encoder_blocks': 4}
+BATCH: Final = BatchConfig(size=16, seconds=1.6, grid_share=0.5)
+STEPS: Final = 600
+DISTILLING: Final = 160         # more of them, for the networks that learn to do with few steps
+DATA: Final = [
+    {'name': 'GRID audiovisual corpus, talker s1, training clips (Cooke et al. 2006)',
+     'licence': 'CC-BY-4.0'},
+    {'name': 'synthetic speech of Kokoro-82M voices with teacher curves', 'licence': 'Apache-2.0'},
+]
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where one seed of the comparison lies, and what every run of it is told."""
+
+    out: Path
+    corpus: str
+    seed: int
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """Return what every training run is told."""
+        return {'corpus': self.corpus, 'seed': self.seed, 'steps': STEPS, 'threads': 1,
+                'checkpoint_every': 50, 'batch': BATCH}
+
+    @property
+    def trained(self) -> dict[str, Any]:
+        """Return what a run is told that trains a denoiser."""
+        return {**self.plan, 'learning_rate': 1e-3, 'warm_up': 50, 'average': 0.99}
+
+    @property
+    def distilled(self) -> dict[str, Any]:
+        """Return what a run is told that distils one."""
+        return {**self.plan, 'steps': DISTILLING, 'average': 0.97}
+
+    @property
+    def voices(self) -> str:
+        """Return the file of who speaks, all in the teacher's manner, so that truths are alike."""
+        path = self.out / 'voices.json'
+        if not path.exists():
+            self.out.mkdir(parents=True, exist_ok=True)
+            voice_styles.build(Path(self.corpus), [Path('../shared/data/kokoro')], path, 'teacher')
+        return str(path)
+
+    def enrol(self, name: str) -> None:
+        """Give a run the library of the voices that it was trained with."""
+        corpus = voice_styles.load_voiced(self.corpus, self.voices)
+        personalisation.write_library(Path(self.run(name)),
+                                      personalisation.library_voices(corpus))
+
+    def run(self, name: str) -> str:
+        """Return the folder of a training run."""
+        return str(self.out / 'runs' / f'{name}@{self.seed}')
+
+    def ship(self, name: str, write: Callable[..., float] = export) -> None:
+        """Export a run as the bundle of its name."""
+        about = {'name': name, 'version': '0', 'styles': ['neutral'], 'data': DATA,
+                 'languages': ['en', 'es', 'it', 'pt'], 'licence': 'Apache-2.0'}
+        write(Path(self.run(name)), self.out / 'bundles' / f'{name}@{self.seed}', about)
+
+
+def live(shop: Workshop) -> None:
+    """Train our own network, then teach it few steps by each method."""
+    batch = replace(BATCH, blank_share=0.5)
+    train(TrainConfig(out=shop.run('live'), live=LiveConfig(**SIZES), lip_gap=1.0, seal=1.0,
+                      **{**shop.trained, 'batch': batch}), device='cpu')
+    shop.ship('live')
+    for method in TOLD:
+        name = f'live_{method}'
+        distil(DistillConfig(out=shop.run(name), start_from=shop.run('live'), method=method,
+                             lip_gap=1.0, seal=1.0, **shop.distilled), device='cpu')
+        shop.ship(name)
+
+
+def regression(shop: Workshop) -> None:
+    """Train the deterministic baseline: our trunk and our losses, no noise."""
+    train(TrainConfig(out=shop.run('regression'), kind='regression', lip_gap=1.0, seal=1.0,
+                      regression=LiveConfig(**SIZES), **shop.trained), device='cpu')
+    shop.ship('regression')
+
+
+def diffspeaker(coefficients: str, shop: Workshop) -> None:
+    """Train DiffSpeaker's network: one layer, pose and velocity, one noise time for a window."""
+    name = 'diffspeaker' if coefficients == 'standardised' else f'diffspeaker_{coefficients}'
+    batch = replace(BATCH, noise_times='window')
+    train(TrainConfig(out=shop.run(name), kind='diffspeaker', coefficients=coefficients,
+                      diffspeaker=BiasedConfig(**{**SIZES, 'layers': 1}), velocity=1.0,
+                      lip_gap=0.0, **{**shop.trained, 'batch': batch}), device='cpu')
+    shop.ship(name)
+
+
+def diffusiontalker(shop: Workshop) -> None:
+    """Train DiffusionTalker's teacher and halve its 16 steps to 2."""
+    batch = replace(BATCH, voice_seconds=3.0)
+    teacher = shop.run('diffusiontalker_teacher')
+    train(TrainConfig(out=teacher, kind='diffusiontalker', diffusiontalker=TalkerConfig(**SIZES),
+                      voices=shop.voices, **{**shop.trained, 'batch': batch}), device='cpu')
+    shop.enrol('diffusiontalker_teacher')
+    shop.ship('diffusiontalker_teacher')
+    distil(DistillConfig(out=shop.run('diffusiontalker'), start_from=teacher, method='halving',
+                         voices=shop.voices, finest=16, coarsest=2, contrast=0.1, audio=0.1,
+                         **{**shop.distilled, 'steps': DISTILLING // 3 * 3, 'batch': batch}),
+           device='cpu')
+    shop.enrol('diffusiontalker')
+    shop.ship('diffusiontalker')
+
+
+def codetalker(shop: Workshop) -> None:
+    """Train CodeTalker's codebook, then what says its codes."""
+    codebook = shop.run('codebook')
+    train_codebook.train(train_codebook.CodebookTrainConfig(
+        out=codebook, network=CodebookConfig(width=128, blocks=3),
+        **{**shop.plan, 'checkpoint_every': 50}), device='cpu')
+    train_query.train(train_query.QueryTrainConfig(
+        out=shop.run('codetalker'), codebook=codebook, network=QueryConfig(**SIZES),
+        **shop.plan), device='cpu')
+    shop.ship('codetalker', export_codes.export)
+
+
+SYSTEMS: Final[dict[str, Callable[[Workshop], None]]] = {
+    'regression': regression,
+    'diffspeaker': partial(diffspeaker, 'standardised'),
+    'diffspeaker_raw': partial(diffspeaker, 'raw'),
+    'diffusiontalker': diffusiontalker,
+    'codetalker': codetalker,
+    'live': live,
+}
+
+
+def make(name: str, shop: Workshop) -> None:
+    """Train and export one system."""
+    SYSTEMS[name](shop)
+
+
+def jobs(arguments: argparse.Namespace) -> Iterator[tuple[str, Workshop]]:
+    """Yield what is to be made, the first seed of every system first."""
+    for seed, name in product(arguments.seeds, arguments.system or SYSTEMS):
+        yield name, Workshop(arguments.out, arguments.corpus, seed)
+
+
+def main() -> None:
+    """Read the command line and train what is wanted."""
+    command = argparse.ArgumentParser('python -m model.compare', description=__doc__)
+    command.add_argument('out', type=Path, help='folder of runs and bundles')
+    command.add_argument('--corpus', default='runs/corpus', help='cache of python -m model.data')
+    command.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3])
+    command.add_argument('--system', action='append', choices=SYSTEMS,
+                         help='only this one; repeatable')
+    command.add_argument('--workers', type=int, default=1, help='processes, a core each')
+    arguments = command.parse_args()
+    with ProcessPoolExecutor(arguments.workers) as pool:
+        for done in [pool.submit(make, *job) for job in jobs(arguments)]:
+            done.result()
+
+
+if __name__ == '__main__':
+    main()
