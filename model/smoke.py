@@ -5,7 +5,8 @@
 Every system at toy size, from corpus to table: `python -m model.smoke OUT`.
 
 Makes a corpus, trains, distils, exports and judges each system as in earnest, in a minute or two.
-Fails where a loss does not fall, a figure is not finite or a bundle does not stream.
+Fails where a loss does not fall (or a student forgets what its teacher knew), a figure is not
+finite or a bundle does not stream.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import json
 from pathlib import Path
 import sys
@@ -24,22 +25,36 @@ import numpy as np
 
 from avatar_bridge.bundle import load_bundle
 from avatar_bridge.config import EngineConfig
-from model import data, evaluate, toy_speech, voice_styles
+from model import (
+    data,
+    evaluate,
+    export_codes,
+    personalisation,
+    toy_speech,
+    train_codebook,
+    train_query,
+    voice_styles,
+)
 from model.batches import BatchConfig
 from model.biased_denoiser import BiasedConfig
 from model.clip_sets import bundled_speech
+from model.code_query import QueryConfig
+from model.codebook import CodebookConfig
 from model.costs import costs
+from model.distill import DistillConfig, distil
 from model.export import export
 from model.live_denoiser import LiveConfig
 from model.score_table import COSTS, QUALITY, Row, markdown
+from model.talker_denoiser import TalkerConfig
 from model.train import TrainConfig, train
 
 SIZES: Final = {'width': 48, 'heads': 4, 'layers': 1, 'feed_forward': 64, 'encoder_blocks': 2}
-BATCH: Final = BatchConfig(size=8, seconds=1.2, lead_in=0.32)
-STEPS: Final = 60
-FELL: Final = 0.9               # of the first losses: the last ones must be below
+BATCH: Final = BatchConfig(size=6, seconds=1.0, lead_in=0.32)
+STEPS: Final = 30
+#: Of the first losses: the last ones must be below. A student begins as its teacher.
+LIMITS: Final = {'runs': 0.9, 'students': 1.5}
 ALIKE: Final = 1e-4             # a weight may differ so much with the blocks that samples come in
-HEARD: Final = 24000            # samples of the bundled speech that costs are measured on
+HEARD: Final = 16000            # samples of the bundled speech that costs are measured on
 ALWAYS: Final = ('correlation', 'lve', 'fdd', 'mve', 'jitter', 'rtf', 'parity', 'megabytes')
 
 
@@ -53,58 +68,92 @@ class Workshop:
     def plan(self) -> dict[str, Any]:
         """Return what every training run is told."""
         return {'corpus': str(self.out / 'corpus'), 'steps': STEPS, 'warm_up': 10,
-                'learning_rate': 3e-3, 'average': 0.9, 'checkpoint_every': STEPS, 'threads': 1,
-                'batch': BATCH}
+                'learning_rate': 3e-3, 'checkpoint_every': STEPS, 'threads': 1, 'batch': BATCH}
+
+    @property
+    def voiced(self) -> dict[str, Any]:
+        """Return what a run is told that hears who speaks."""
+        return {**self.plan, 'voices': str(self.out / 'voices.json'),
+                'batch': replace(BATCH, voice_seconds=1.0)}
 
     def run(self, name: str) -> Path:
         """Return the folder of a training run."""
         return self.out / 'runs' / name
 
+    def student(self, name: str) -> Path:
+        """Return the folder of a distillation."""
+        return self.out / 'students' / name
+
     def bundle(self, name: str) -> Path:
         """Return the folder of a bundle."""
         return self.out / 'bundles' / name
 
+    def about(self, name: str) -> Row:
+        """Return what a manifest says of where a bundle comes from."""
+        return {'name': name, 'version': '0', 'styles': ['neutral'], 'languages': ['en'],
+                'data': [], 'licence': 'Apache-2.0'}
+
 
 def make_corpus(shop: Workshop) -> None:
     """Babble, the teacher's face for it, and a manner for each voice."""
-    toy_speech.write(shop.out / 'data' / 'kokoro', clips=16, held_out=3)
+    toy_speech.write(shop.out / 'data' / 'kokoro', clips=16, held_out=2)
     data.build(shop.out / 'data', shop.out / 'corpus')
     voice_styles.build(shop.out / 'corpus', [shop.out / 'data' / 'kokoro'],
                        shop.out / 'voices.json')
 
 
-def denoiser(shop: Workshop, kind: str, sizes: Any, **changes: Any) -> None:
-    """Train and export one of `model.networks.KINDS`."""
-    config = TrainConfig(out=str(shop.run(kind)), kind=kind, **{kind: sizes}, **shop.plan,
-                         **changes)
-    train(config, device='cpu')
-    export(shop.run(kind), shop.bundle(kind), about(kind))
-
-
-def about(name: str) -> Row:
-    """Return what a manifest says of where a bundle comes from."""
-    return {'name': name, 'version': '0', 'styles': ['neutral'], 'languages': ['en'], 'data': [],
-            'licence': 'Apache-2.0'}
-
-
 def live(shop: Workshop) -> None:
-    """Make our own network."""
-    denoiser(shop, 'live', LiveConfig(**SIZES))
+    """Train our own network, teach it shortcuts, export it."""
+    train(TrainConfig(out=str(shop.run('live')), live=LiveConfig(**SIZES), average=0.9,
+                      **shop.plan), device='cpu')
+    distil(DistillConfig(out=str(shop.student('live')), start_from=str(shop.run('live')),
+                         method='shortcut', average=0.9, **shop.plan), device='cpu')
+    export(shop.student('live'), shop.bundle('live'), shop.about('live'))
 
 
 def regression(shop: Workshop) -> None:
-    """Make the deterministic baseline."""
-    denoiser(shop, 'regression', LiveConfig(**SIZES))
+    """Train and export the deterministic baseline."""
+    train(TrainConfig(out=str(shop.run('regression')), kind='regression', average=0.9,
+                      regression=LiveConfig(**SIZES), **shop.plan), device='cpu')
+    export(shop.run('regression'), shop.bundle('regression'), shop.about('regression'))
 
 
 def diffspeaker(shop: Workshop) -> None:
-    """Make DiffSpeaker's network."""
-    denoiser(shop, 'diffspeaker', BiasedConfig(**SIZES))
+    """Train and export DiffSpeaker's network."""
+    train(TrainConfig(out=str(shop.run('diffspeaker')), kind='diffspeaker', average=0.9,
+                      diffspeaker=BiasedConfig(**SIZES), **shop.plan), device='cpu')
+    export(shop.run('diffspeaker'), shop.bundle('diffspeaker'), shop.about('diffspeaker'))
+
+
+def diffusiontalker(shop: Workshop) -> None:
+    """Train DiffusionTalker's teacher, halve its steps to 2, enrol voices, export the student."""
+    teacher, student = shop.run('diffusiontalker'), shop.student('diffusiontalker')
+    train(TrainConfig(out=str(teacher), kind='diffusiontalker', average=0.9,
+                      diffusiontalker=TalkerConfig(**SIZES), **shop.voiced), device='cpu')
+    distil(DistillConfig(out=str(student), start_from=str(teacher), method='halving', finest=4,
+                         coarsest=2, contrast=0.1, audio=0.1, average=0.9, **shop.voiced),
+           device='cpu')
+    corpus = voice_styles.load_voiced(shop.out / 'corpus', shop.out / 'voices.json')
+    personalisation.write_library(student, personalisation.library_voices(corpus))
+    export(student, shop.bundle('diffusiontalker'), shop.about('diffusiontalker'))
+
+
+def codetalker(shop: Workshop) -> None:
+    """Train CodeTalker's codebook, then what says its codes, and export both."""
+    codebook, run = shop.run('codetalker_codebook'), shop.run('codetalker')
+    train_codebook.train(train_codebook.CodebookTrainConfig(
+        out=str(codebook), network=CodebookConfig(width=32, blocks=1, codebook_size=32),
+        **shop.plan), device='cpu')
+    train_query.train(train_query.QueryTrainConfig(
+        out=str(run), codebook=str(codebook), own_from=STEPS // 2, average=0.9,
+        network=QueryConfig(**SIZES), **shop.plan), device='cpu')
+    export_codes.export(run, shop.bundle('codetalker'), shop.about('codetalker'))
 
 
 #: What makes a system, and the sampler steps to judge it at.
 SYSTEMS: Final[dict[str, tuple[Callable[[Workshop], None], str]]] = {
     'live': (live, '1,2'), 'regression': (regression, '1'), 'diffspeaker': (diffspeaker, '4'),
+    'diffusiontalker': (diffusiontalker, '2'), 'codetalker': (codetalker, '1'),
 }
 
 
@@ -123,8 +172,9 @@ def judged(shop: Workshop, name: str, steps: str) -> tuple[list[Row], list[Row]]
 
 def faults(shop: Workshop, quality: list[Row], expense: list[Row]) -> list[str]:
     """Return what is wrong, a line each."""
-    found = [f'{log.parent.name}: its loss did not fall' for log in sorted(
-        shop.out.glob('runs/*/log.csv')) if not fell(log)]
+    found = [f'{log.relative_to(shop.out).parent}: its loss did not fall'
+             for folder, limit in LIMITS.items()
+             for log in sorted(shop.out.glob(f'{folder}/*/log.csv')) if not fell(log, limit)]
     for row, rest in zip(quality, expense, strict=True):
         who, figures = f'{row["model"]} in {row["steps"]} steps', {**row, **rest}
         found += [f'{who}: {key} is {figures.get(key)}' for key in ALWAYS
@@ -134,12 +184,12 @@ def faults(shop: Workshop, quality: list[Row], expense: list[Row]) -> list[str]:
     return found
 
 
-def fell(log: Path) -> bool:
-    """Tell whether a run ended with less of its first loss than it began with."""
+def fell(log: Path, limit: float) -> bool:
+    """Tell whether the first loss of a run ended below `limit` of what it began with."""
     with log.open(newline='') as file:
         losses = [float(row[1]) for row in list(csv.reader(file))[1:]]
-    tenth = max(1, len(losses) // 10)
-    return float(np.mean(losses[-tenth:])) < FELL * float(np.mean(losses[:tenth]))
+    fifth = max(1, len(losses) // 5)
+    return float(np.mean(losses[-fifth:])) < limit * float(np.mean(losses[:fifth]))
 
 
 def smoke(out: Path, names: list[str]) -> list[str]:

@@ -36,7 +36,7 @@ def test_a_loss_that_falls_is_no_fault(tmp_path):
 @pytest.mark.parametrize('losses', [np.ones(20), np.linspace(0.5, 1, 20), np.full(20, np.nan)])
 def test_a_loss_that_does_not_fall_is_a_fault(tmp_path, losses):
     assert smoke.faults(write_log(tmp_path, losses), [FINE], [FINE]) == [
-        'a: its loss did not fall']
+        'runs/a: its loss did not fall']
 
 
 @pytest.mark.parametrize(('changed', 'said'), [
