@@ -68,6 +68,8 @@ def correlations(clip: Clip, motion: Motion, fps: float) -> metrics.Array:
 
 def since(motion: Motion, seconds: float, fps: float) -> Motion:
     """Return the lip gap of a motion from `seconds` on."""
+    if not seconds:
+        return motion
     times = np.arange(seconds, (len(motion.gap) - 1) / fps, 1 / fps)
     return Motion(metrics.at_times(motion.gap, times, fps=fps))
 

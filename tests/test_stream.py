@@ -14,6 +14,7 @@ from avatar_bridge.stream.shaper import Shaper
 from avatar_bridge.stream.speech import SpeechDetector
 from avatar_bridge.stream.windower import Windower
 from avatar_bridge.timeline import StreamSpec, Timeline
+from model.clip_sets import bundled_speech
 
 SPEC = StreamSpec()
 REST = np.zeros(52, np.float32)
@@ -122,16 +123,45 @@ def test_gains_multiply_before_the_clamp():
     assert out[rig.INDEX['cheekPuff']] == pytest.approx(0.8, abs=1e-3)
 
 
-def test_speech_is_heard_over_the_room_and_hangs_over():
-    rng = np.random.default_rng(0)
-    room = 0.002 * rng.standard_normal(32000)
-    room[16000:20000] += 0.1 * rng.standard_normal(4000)
+def told(samples):
+    """Return for each piece of 10 ms whether speech was heard in it, hangover and all."""
     detector = SpeechDetector()
-    detector.push(room.astype(np.float32))
-    assert not detector.heard_between(14000, 15900)
-    assert detector.heard_between(16000, 16400)
-    assert detector.heard_between(22000, 22400)
-    assert not detector.heard_between(26000, 32000)
+    heard = []
+    for start in range(0, len(samples) - 159, 160):
+        detector.push(samples[start:start + 160])
+        heard.append(detector.heard_between(start, start + 160))
+    return np.array(heard)
+
+
+@pytest.mark.parametrize('peak', [0.01, 0.1, 1.0])
+def test_speech_is_heard_at_any_level_and_silence_after_it_is_not(peak):
+    speech = bundled_speech()
+    scale = np.float32(peak / np.abs(speech.samples).max())
+    heard = told(np.concatenate([speech.samples[:80000] * scale, np.zeros(16000, np.float32)]))
+    times = np.arange(len(heard)) / 100
+    spoken = np.zeros(len(heard), bool)
+    for start, end in speech.speech:
+        spoken[(times >= start) & (times < min(end, 5.0))] = True
+    assert heard[spoken].mean() > 0.85
+    assert not heard[500 + 60:].any()
+
+
+@pytest.mark.parametrize('sound', ['hiss', 'hum', 'typing'])
+def test_what_is_no_speech_is_not_heard_for_long(sound):
+    rng = np.random.default_rng(0)
+    times = np.arange(64000) / 16000
+    samples = {'hiss': 0.05 * rng.standard_normal(64000),
+               'hum': 0.1 * np.sin(2 * np.pi * 100 * times),
+               'typing': 0.2 * (np.sin(2 * np.pi * 3.1 * times) > 0.99)
+               * rng.standard_normal(64000)}[sound]
+    assert told(samples.astype(np.float32))[100:].mean() < 0.15
+
+
+def test_only_what_lasts_has_a_hangover():
+    speech = bundled_speech().samples[16000:48000]
+    heard = told(np.concatenate([speech, np.zeros(16000, np.float32)]))
+    assert heard[200:210].all()
+    assert not heard[260:].any()
 
 
 def test_speech_does_not_depend_on_block_size():

@@ -1,29 +1,44 @@
 # Copyright 2026 The avatar_bridge authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Is somebody speaking? Level against the room, causal, in pieces of 10 ms."""
+"""
+Is somebody speaking? A small network over a third of a second of spectrum, in pieces of 10 ms.
+
+Each band is held against its own quietest level, so neither the gain of the microphone nor a
+steady noise matters. `model/train_detector.py` makes the parameters.
+"""
 
 from __future__ import annotations
 
 from collections import deque
+from functools import lru_cache
+from importlib.resources import files
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from avatar_bridge.audio import mel
 from avatar_bridge.frames import Samples
 
-PIECE: Final = 160              # samples, 10 ms
-HANGOVER: Final = 25            # pieces that speech is assumed to go on: stops and short pauses
-ABOVE_ROOM: Final = 9.0         # dB over the room's level
-QUIETEST: Final = -66.0         # dBFS of the differences; below it nothing counts as speech
-REMEMBERED: Final = 200         # pieces, 2 s: nobody speaks longer without a gap of 10 ms
-SETTLED: Final = 50             # pieces after which the quietest tenth is taken for the room
-USUAL_ROOM: Final = -60.0       # dBFS, until then
+Array = NDArray[np.float64]
+
+PIECE: Final = mel.STRIDE       # samples, 10 ms
+HANGOVER: Final = 25            # pieces that speech is assumed to go on: stops and short pauses,
+SUSTAINED: Final = 8            # once so many
+RECENT: Final = 12              # of the latest were speech: a click has no hangover
+REMEMBERED: Final = 200         # pieces, 2 s
+BANDS: Final = 20               # of the spectrum, four of `mel` each
+SILENT: Final = 1e-6            # power that nothing is below
+LAGS: Final = (0, 1, 2, 4, 8, 16, 32)       # pieces ago that the network sees
+FALLING: Final = 0.1            # how fast the quietest level follows down, a piece,
+RISING: Final = 0.004           # and up: four seconds
+SCALE: Final = 4.0              # of log power, so that the network sees about unit variance
 
 
 class SpeechDetector:
     """
-    Remember, for the last two seconds, which pieces of 10 ms held speech.
+    Remember, for the last two seconds, which pieces of 10 ms held speech, or its hangover.
 
     `push` takes samples in any blocks; `heard_between` answers for a range of samples; `reset`
     makes it new.
@@ -35,34 +50,81 @@ class SpeechDetector:
 
     def reset(self) -> None:
         """Forget the room."""
-        self._rest = np.zeros(0, np.float32)
-        self._last = np.zeros(1, np.float32)
-        self._levels: deque[float] = deque(maxlen=REMEMBERED)
+        self._rest = np.zeros(mel.HISTORY, np.float32)
+        self._floor: Array | None = None
+        self._spectra = np.zeros((LAGS[-1], BANDS))      # over the floor, the newest last
+        self._recent: deque[bool] = deque(maxlen=RECENT)
         self._pieces: deque[bool] = deque(maxlen=REMEMBERED)
+        self._held = 0                  # pieces that the hangover still lasts
         self._count = 0
 
     def push(self, samples: Samples) -> None:
         """Hear `samples`."""
-        if not len(samples):
+        heard = np.concatenate([self._rest, samples])
+        spectra = bands(heard)
+        self._rest = heard[len(spectra) * PIECE:]
+        if not len(spectra):
             return
-        # Differences of neighbours: rumble, breath and DC are quiet in them, speech is not.
-        heard = np.concatenate([self._rest, np.diff(samples, prepend=self._last)])
-        self._last = samples[-1:]
-        whole = len(heard) // PIECE
-        pieces = heard[:whole * PIECE].reshape(whole, PIECE)
-        self._rest = heard[whole * PIECE:]
-        for power in np.mean(pieces.astype(np.float64) ** 2, axis=1):
-            level = 10.0 * float(np.log10(power + 1e-12))
-            self._levels.append(level)
-            room = sorted(self._levels)[len(self._levels) // 10]
-            if self._count < SETTLED:
-                room = min(room, USUAL_ROOM)
-            self._pieces.append(level > max(QUIETEST, room + ABOVE_ROOM))
-            self._count += 1
+        floors = np.empty_like(spectra)
+        for index, spectrum in enumerate(spectra):
+            self._floor = spectrum if self._floor is None else followed(self._floor, spectrum)
+            floors[index] = self._floor
+        over = np.concatenate([self._spectra, spectra - floors])
+        self._spectra = over[len(spectra):]
+        for odds in score(seen(over, floors), parameters()):
+            self._remember(bool(odds > 0))
+
+    def _remember(self, is_speech: bool) -> None:
+        self._recent.append(is_speech)
+        self._held = HANGOVER + 1 if sum(self._recent) >= SUSTAINED else max(0, self._held - 1)
+        self._pieces.append(is_speech or self._held > 0)
+        self._count += 1
 
     def heard_between(self, start: int, end: int) -> bool:
         """Return whether speech, or its hangover, touches samples [start, end)."""
         oldest = self._count - len(self._pieces)
-        first = max(0, start // PIECE - HANGOVER - oldest)
+        first = max(0, start // PIECE - oldest)
         last = -(-end // PIECE) - oldest
         return any(self._pieces[index] for index in range(first, min(last, len(self._pieces))))
+
+
+def bands(samples: Samples) -> Array:
+    """Return the (n, BANDS) log power of every whole feature, as `mel.mel_power` cuts them."""
+    power = mel.mel_power(samples).astype(np.float64)
+    return np.log(power.reshape(len(power), BANDS, mel.BANDS // BANDS).mean(axis=2) + SILENT)
+
+
+def followed(floor: Array, spectrum: Array) -> Array:
+    """Return the quietest level of each band after one more piece; any shape."""
+    return floor + (spectrum - floor) * np.where(spectrum < floor, FALLING, RISING)
+
+
+def seen(over: Array, floors: Array) -> Array:
+    """
+    Return (n, inputs) of the network.
+
+    `over` is (LAGS[-1] + n, BANDS), how far spectra are over the floor; `floors` (n, BANDS).
+    """
+    last = LAGS[-1]
+    shape = floors - floors.mean(axis=1, keepdims=True)
+    return np.concatenate([*(over[last - lag:len(over) - lag] for lag in LAGS), shape],
+                          axis=1) / SCALE
+
+
+def score(inputs: Array, layers: list[tuple[Array, Array]]) -> Array:
+    """Return (n,) log odds of speech, given (n, inputs)."""
+    for matrix, bias in layers[:-1]:
+        inputs = np.tanh(inputs @ matrix + bias)
+    matrix, bias = layers[-1]
+    answer: Array = (inputs @ matrix + bias)[:, 0]
+    return answer
+
+
+@lru_cache(maxsize=1)
+def parameters() -> list[tuple[Array, Array]]:
+    """Return matrix and bias of each layer."""
+    path = files('avatar_bridge') / 'assets' / 'speech_detector.npz'
+    with path.open('rb') as file, np.load(file) as stored:
+        count = len(stored.files) // 2
+        return [(stored[f'matrix_{index}'].astype(np.float64),
+                 stored[f'bias_{index}'].astype(np.float64)) for index in range(count)]
