@@ -24,7 +24,7 @@ from avatar_bridge.frames import Samples
 Array = NDArray[np.float64]
 
 PIECE: Final = mel.STRIDE       # samples, 10 ms
-HANGOVER: Final = 25            # pieces that speech is assumed to go on: stops and short pauses,
+HANGOVER: Final = 15            # pieces that speech is assumed to go on: stops and short pauses,
 SUSTAINED: Final = 8            # once so many
 RECENT: Final = 12              # of the latest were speech: a click has no hangover
 REMEMBERED: Final = 200         # pieces, 2 s
