@@ -25,8 +25,10 @@ import soundfile
 from avatar_bridge.audio.intake import Intake
 from avatar_bridge.frames import AudioBlock
 from model import metrics, teacher
-from model.data import HELD_OUT_VOICES, kokoro_phones
+from model.clip_store import read_rows
+from model.data import kokoro_phones, taught
 from model.phones import SILENCE
+from model.voices import split_of_row
 
 Array = NDArray[np.floating]
 
@@ -55,7 +57,8 @@ def clip_sets(data: Path, prompts: Path | None = None) -> dict[str, list[Clip]]:
     if (data / 'grid_others').is_dir():
         sets['grid_others'] = list(grid_clips(data / 'grid_others'))
     if (data / 'kokoro').is_dir():
-        sets['kokoro'] = list(kokoro_clips(data / 'kokoro'))
+        sets['kokoro'] = list(kokoro_clips(data / 'kokoro', 'validation'))
+        sets['kokoro_test'] = list(kokoro_clips(data / 'kokoro', 'test'))
     if prompts and (prompts / 'phones.json').is_file():
         sets['prompts'] = list(prompt_clips(prompts))
     return {**sets, 'speech': [bundled_speech()]}
@@ -85,16 +88,14 @@ def grid_clips(folder: Path, ids: Sequence[str] | None = None) -> Iterator[Clip]
                    gap[rows[name]] / height[rows[name]], float(face['fps']))
 
 
-def kokoro_clips(folder: Path, count: int = 30) -> Iterator[Clip]:
-    """Yield clips of the held-out voices, spread over them; `truth` is their teacher's."""
-    rows = [json.loads(line) for path in sorted(folder.glob('align_*.jsonl'))
-            for line in path.read_text().splitlines()]
-    held = [row for row in rows if {row['voice'], row['voice2']} & set(HELD_OUT_VOICES)]
+def kokoro_clips(folder: Path, split: str, count: int = 30) -> Iterator[Clip]:
+    """Yield clips of voices that are held out, spread over them; `truth` is their teacher's."""
+    held = [row for row in read_rows(folder) if split_of_row(row) == split]
     for row in held[::max(1, len(held) // count)][:count]:
         samples = read_audio(folder / f'{row["id"]}.opus')
         phones = kokoro_phones(row, samples)
         speech = tuple((phone.start, phone.end) for phone in phones if phone.kind != SILENCE)
-        truth = teacher.animate(phones, teacher.loudness(samples))
+        truth = taught(phones, samples, str(row['id']))
         yield Clip(row['id'], samples, speech, metrics.lip_gap(truth), teacher.RATE,
                    tuple((phone.symbol, phone.start, phone.end) for phone in phones), truth)
 

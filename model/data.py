@@ -143,8 +143,12 @@ def kokoro_clip(row: dict[str, object], folder: Path) -> Clip:
     """Return a Kokoro clip, animated."""
     samples = read(folder / f'{row["id"]}.opus')
     phones = kokoro_phones(row, samples)
-    curves = animate(phones, loudness(samples), pitch=pitch(samples), rng=chance(str(row['id'])))
-    return Clip(as_int16(samples), curves.astype(np.float16))
+    return Clip(as_int16(samples), taught(phones, samples, str(row['id'])).astype(np.float16))
+
+
+def taught(phones: list[Phone], samples: NDArray[np.float32], name: str) -> NDArray[np.float64]:
+    """Return what the teacher makes of a clip: (frames, 52) at 100 Hz, brows and all."""
+    return animate(phones, loudness(samples), pitch=pitch(samples), rng=chance(name))
 
 
 def chance(name: str) -> np.random.Generator:
@@ -156,7 +160,7 @@ def grid_clip(clip: GridClip, corpus: GridCorpus) -> Clip:
     """Return a GRID clip whose lips open as the talker's did."""
     samples = read(corpus.audio(clip.id))
     phones = align(corpus.words[clip.id], cepstra(samples), learnt())
-    curves = animate(phones, loudness(samples), pitch=pitch(samples), rng=chance(clip.id))
+    curves = taught(phones, samples, clip.id)
     followed = follow_gap(curves, phones, clip.gap)
     # A talker who breathes in opens his mouth; nothing in the sound says so.
     uttered = speaking(sounding(phones, np.arange(len(followed)) / RATE))
@@ -168,8 +172,7 @@ def recorded_clips(recording: Recording) -> Iterator[tuple[Recording, Clip]]:
     if recording.curves is None:
         for part in recording.pieces(LONGEST):
             heard = part.samples.astype(np.float32) / 32768
-            made = animate(list(part.phones), loudness(heard), pitch=pitch(heard),
-                           rng=chance(part.id))
+            made = taught(list(part.phones), heard, part.id)
             yield part, Clip(part.samples, made.astype(np.float16))
         return
     curves = motion.resample(recording.curves, recording.fps, RATE)

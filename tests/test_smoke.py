@@ -49,7 +49,7 @@ def test_what_is_not_finite_or_does_not_stream_is_a_fault(tmp_path, changed, sai
 
 def test_babble_is_where_its_phones_say(tmp_path):
     toy_speech.write(tmp_path, clips=2, held_out=2)
-    clips = list(kokoro_clips(tmp_path))
+    clips = list(kokoro_clips(tmp_path, 'validation'))
     assert len(clips) == 2                          # those of voices that no training hears
     for clip in clips:
         loud = loudness_envelope(clip.samples, 16000, fps=100, window=0.02)
