@@ -53,13 +53,14 @@ endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 pip_install = $(python) -m pip install -qq --constraint $(constraints)
 
-.PHONY: help demo test lint bench clean ros-note
+.PHONY: help demo test lint bench train-smoke clean ros-note
 
 help:
 	@echo 'make demo    speech file -> node -> ROS topic and ZeroMQ, in real time; leaves out/demo.*'
 	@echo 'make test    linters, types and the whole test suite; TESTS=PATH for a part of it'
 	@echo 'make lint    linters and types alone'
 	@echo 'make bench   measured figures of this machine'
+	@echo 'make train-smoke   every network at toy size: corpus, training, distillation, bundle, table'
 	@echo 'make clean   remove build/, out/ and caches; the environment stays'
 	@echo
 	@echo 'VENV=DIR     the environment to use (made if it is not there), now $(VENV)'
@@ -85,6 +86,10 @@ endif
 
 bench: $(stamps)/messages
 	$(prefix)/bin/avatar-bridge bench
+
+train-smoke: $(stamps)/test-packages
+	rm -rf out/train-smoke
+	OMP_NUM_THREADS=1 $(python) -m model.smoke out/train-smoke
 
 clean:
 	rm -rf build out dist ros_ws/build ros_ws/install ros_ws/log *.egg-info

@@ -31,6 +31,8 @@ TRAIN = [
 ]
 #: Converting a corpus on a cluster; not needed on one machine.
 RAY = ['ray[data]>=2.50']
+#: Aligning recorded prompts, and a peer to look at.
+JUDGE = ['pocketsphinx==5.1.1', 'hama==1.7.0', 'openfacefx>=0.20']
 TEST = [
     'pytest>=8', 'pytest-rerunfailures>=14', 'pytest-timeout>=2.3', 'pytest-xdist>=3.5',
     'hypothesis>=6.100', 'mypy>=1.11', 'ruff>=0.8', 'psutil>=5.9', 'playwright>=1.45',
@@ -70,8 +72,8 @@ setup(
     ],
     install_requires=RUN,
     extras_require={
-        'film': FILM, 'a2f': A2F, 'torch': TORCH, 'train': TRAIN, 'ray': RAY, 'test': TEST,
-        'ros': ROS, 'ros-build': ROS_BUILD,
+        'film': FILM, 'a2f': A2F, 'torch': TORCH, 'train': TRAIN, 'ray': RAY, 'judge': JUDGE,
+        'test': TEST, 'ros': ROS, 'ros-build': ROS_BUILD,
     },
     zip_safe=False,
     entry_points={'console_scripts': [

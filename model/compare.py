@@ -33,8 +33,8 @@ from model.train import TrainConfig, train
 
 SIZES: Final = {'width': 128, 'heads': 4, 'layers': 2, 'feed_forward': 320, 'encoder_blocks': 4}
 BATCH: Final = BatchConfig(size=16, seconds=1.6, grid_share=0.5)
-STEPS: Final = 600
-DISTILLING: Final = 160         # more of them, for the networks that learn to do with few steps
+STEPS: Final = 1500
+DISTILLING: Final = 300         # more of them, for the networks that learn to do with few steps
 DATA: Final = [
     {'name': 'GRID audiovisual corpus, talker s1, training clips (Cooke et al. 2006)',
      'licence': 'CC-BY-4.0'},
@@ -54,7 +54,7 @@ class Workshop:
     def plan(self) -> dict[str, Any]:
         """Return what every training run is told."""
         return {'corpus': self.corpus, 'seed': self.seed, 'steps': STEPS, 'threads': 1,
-                'checkpoint_every': 50, 'batch': BATCH}
+                'checkpoint_every': 100, 'batch': BATCH}
 
     @property
     def trained(self) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def codetalker(shop: Workshop) -> None:
     codebook = shop.run('codebook')
     train_codebook.train(train_codebook.CodebookTrainConfig(
         out=codebook, network=CodebookConfig(width=128, blocks=3),
-        **{**shop.plan, 'checkpoint_every': 50}), device='cpu')
+        **shop.plan), device='cpu')
     train_query.train(train_query.QueryTrainConfig(
         out=shop.run('codetalker'), codebook=codebook, network=QueryConfig(**SIZES),
         **shop.plan), device='cpu')
