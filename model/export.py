@@ -16,11 +16,8 @@ from pathlib import Path
 import shutil
 import tempfile
 from typing import Any
-import warnings
 
 import numpy as np
-import onnx
-from onnx import helper, numpy_helper
 import torch
 from torch import Tensor, nn
 
@@ -30,10 +27,9 @@ from avatar_bridge.bundle import file_hash
 from avatar_bridge.manifest import FORMAT
 from avatar_bridge.ports import Backend
 from model.condition import Condition, Cut
+from model.graph_writer import GraphWriter
 from model.networks import KINDS, make
-from model.programs import write_program
 
-OPSET = 17
 TOLERANCE = 1e-4
 
 
@@ -136,27 +132,27 @@ def random_step(network: nn.Module, cut: dict[str, Tensor], rng: np.random.Gener
     }
 
 
-def export_graphs(network: nn.Module, folder: Path) -> None:
+def export_graphs(network: nn.Module, writer: GraphWriter) -> None:
     """Write `listen`, `align` and `denoise` for both backends; frames and tokens are dynamic."""
     rng = np.random.default_rng(0)
-    write_graph(Listen(network), folder / 'listen.onnx',
-                {'features': torch.zeros(1, 4, mel.BANDS), **cached(network.initial_state())},
-                {'features': {1: 'features'}, 'heard': {2: 'tokens'},
-                 **{f'{name}_after': {} for name in cached(network.initial_state())}})
+    writer.write('listen', Listen(network),
+                 {'features': torch.zeros(1, 4, mel.BANDS), **cached(network.initial_state())},
+                 {'features': {1: 'features'}, 'heard': {2: 'tokens'},
+                  **{f'{name}_after': {} for name in cached(network.initial_state())}})
     if enrols(network):
-        write_graph(Enrol(network), folder / 'enrol.onnx',
-                    {'features': torch.zeros(1, 4, mel.BANDS), **cached(network.strange())},
-                    {'features': {1: 'features'}, 'style': {},
-                     **{f'{name}_after': {} for name in cached(network.strange())}})
+        writer.write('enrol', Enrol(network),
+                     {'features': torch.zeros(1, 4, mel.BANDS), **cached(network.strange())},
+                     {'features': {1: 'features'}, 'style': {},
+                      **{f'{name}_after': {} for name in cached(network.strange())}})
     cut = random_cut(12, 40, rng)
-    write_graph(Align(network), folder / 'align.onnx', cut,
-                {**{name: {1: 'frames'} for name in ('times', 'blocks', 'horizons')},
-                 'token_times': {1: 'tokens'},
-                 'motion': {2: 'frames', 3: 'frames'}, 'audio': {2: 'frames', 3: 'heard'}})
-    write_graph(Denoise(network), folder / 'denoise.onnx', random_step(network, cut, rng),
-                {'noisy': {1: 'frames'}, 'timesteps': {1: 'frames'}, 'heard': {2: 'tokens'},
-                 'motion': {2: 'frames', 3: 'frames'}, 'audio': {2: 'frames', 3: 'heard'},
-                 'clean': {1: 'frames'}})
+    writer.write('align', Align(network), cut,
+                 {**{name: {1: 'frames'} for name in ('times', 'blocks', 'horizons')},
+                  'token_times': {1: 'tokens'},
+                  'motion': {2: 'frames', 3: 'frames'}, 'audio': {2: 'frames', 3: 'heard'}})
+    writer.write('denoise', Denoise(network), random_step(network, cut, rng),
+                 {'noisy': {1: 'frames'}, 'timesteps': {1: 'frames'}, 'heard': {2: 'tokens'},
+                  'motion': {2: 'frames', 3: 'frames'}, 'audio': {2: 'frames', 3: 'heard'},
+                  'clean': {1: 'frames'}})
 
 
 def cached(state: list[Tensor]) -> dict[str, Tensor]:
@@ -164,45 +160,9 @@ def cached(state: list[Tensor]) -> dict[str, Tensor]:
     return {f'cache_{index}': part for index, part in enumerate(state)}
 
 
-def write_graph(module: nn.Module, path: Path, inputs: dict[str, Tensor],
-                axes: dict[str, dict[int, str]]) -> None:
-    """
-    Write one ONNX graph, and beside it the same as a program for the backend torch.
-
-    Names in `axes` that are no inputs are the outputs, in order.
-    """
-    outputs = [name for name in axes if name not in inputs]
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')         # the tracer's, about shapes that we fix on purpose
-        torch.onnx.export(module, tuple(inputs.values()), str(path), input_names=list(inputs),
-                          output_names=outputs, opset_version=OPSET, dynamo=False,
-                          dynamic_axes={name: axis for name, axis in axes.items() if axis})
-    store_halves(path)
-    write_program(module, path.with_suffix('.pt2'), inputs, axes)
-
-
-def store_halves(path: Path) -> None:
-    """Store the large constants of a graph in 16 bits; the runtime widens them once, at load."""
-    graph = onnx.load(path)
-    large = [constant for constant in graph.graph.initializer
-             if constant.data_type == onnx.TensorProto.FLOAT and len(constant.raw_data) > 4096]
-    for constant in large:
-        half = numpy_helper.from_array(numpy_helper.to_array(constant).astype(np.float16),
-                                       f'{constant.name}_half')
-        graph.graph.initializer.append(half)
-        graph.graph.initializer.remove(constant)
-        graph.graph.node.insert(0, helper.make_node('Cast', [half.name], [constant.name],
-                                                    to=onnx.TensorProto.FLOAT))
-    onnx.save(graph, path)
-
-
-def parity(network: nn.Module, folder: Path) -> float:
-    """Return the largest difference of both backends from eager torch over random cuts."""
-    from avatar_bridge.onnx_models import OnnxBackend
-    from avatar_bridge.torch_models import TorchBackend
-
-    return max(difference(network, OnnxBackend(folder)),
-               difference(network, TorchBackend(folder, 'cpu')))
+def parity(network: nn.Module, writer: GraphWriter) -> float:
+    """Return the largest difference of the backends from eager torch over random cuts."""
+    return max(difference(network, backend) for backend in writer.opened())
 
 
 def difference(network: nn.Module, backend: Backend) -> float:
@@ -271,7 +231,8 @@ def styles(network: nn.Module, names: Sequence[str], run: Path) -> dict[str, lis
             for name, row in zip(names, table, strict=True)}
 
 
-def export(run: Path, out: Path, about: dict[str, Any]) -> float:
+def export(run: Path, out: Path, about: dict[str, Any],
+           backends: tuple[str, ...] = ('onnx', 'torch')) -> float:
     """Write the bundle of the averaged parameters of `run`; return the parity reached."""
     saved = torch.load(run / 'checkpoint.pt', map_location='cpu', weights_only=True)
     network = make(saved['kind'], KINDS[saved['kind']].config(**saved['config']))
@@ -285,8 +246,9 @@ def export(run: Path, out: Path, about: dict[str, Any]) -> float:
     vectors = styles(network, about['styles'], run)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        export_graphs(network, folder)
-        worst = parity(network, folder)
+        writer = GraphWriter(folder, backends)
+        export_graphs(network, writer)
+        worst = parity(network, writer)
         if worst > TOLERANCE:
             raise SystemExit(f'not exported: the graphs differ from torch by {worst:.2e}, '
                              f'allowed are {TOLERANCE:.0e}')

@@ -28,7 +28,8 @@ from avatar_bridge.manifest import FORMAT
 from avatar_bridge.ports import Backend
 from model.code_query import CodeQuery, Condition, QueryConfig
 from model.codebook import CodebookConfig, MotionCodebook, intervals
-from model.export import TOLERANCE, Listen, as_arrays, write_graph
+from model.export import TOLERANCE, Listen, as_arrays
+from model.graph_writer import GraphWriter
 
 
 class Query(nn.Module):
@@ -127,24 +128,24 @@ def random_decode(codebook: MotionCodebook, rng: np.random.Generator, frames: in
     return {'codes': codes, 'interval': interval, **caches}
 
 
-def export_graphs(trained: Trained, folder: Path) -> None:
+def export_graphs(trained: Trained, writer: GraphWriter) -> None:
     """Write the graphs `listen`, `query` and `decode`; frames, past and tokens are dynamic."""
     rng = np.random.default_rng(0)
     state = trained.query.initial_state()
     caches = {f'cache_{index}': part for index, part in enumerate(state)}
-    write_graph(Listen(trained.query), folder / 'listen.onnx',
-                {'features': torch.zeros(1, 4, mel.BANDS), **caches},
-                {'features': {1: 'features'}, 'heard': {2: 'tokens'},
-                 **{f'{name}_after': {} for name in caches}})
-    write_graph(Query(trained.query), folder / 'query.onnx',
-                random_query(trained.query, rng, past=23, tokens=40),
-                {'heard': {2: 'tokens'}, 'delays': {1: 'tokens'}, 'remembered': {2: 'past'},
-                 'ages': {1: 'past'}, 'codes_after': {}, 'remembered_after': {2: 'past'},
-                 'scores': {}})
+    writer.write('listen', Listen(trained.query),
+                 {'features': torch.zeros(1, 4, mel.BANDS), **caches},
+                 {'features': {1: 'features'}, 'heard': {2: 'tokens'},
+                  **{f'{name}_after': {} for name in caches}})
+    writer.write('query', Query(trained.query),
+                 random_query(trained.query, rng, past=23, tokens=40),
+                 {'heard': {2: 'tokens'}, 'delays': {1: 'tokens'}, 'remembered': {2: 'past'},
+                  'ages': {1: 'past'}, 'codes_after': {}, 'remembered_after': {2: 'past'},
+                  'scores': {}})
     inputs = random_decode(trained.codebook, rng, 6)
-    write_graph(Decode(trained.codebook), folder / 'decode.onnx', inputs,
-                {'codes': {1: 'frames'}, 'motion': {1: 'frames'},
-                 **{f'{name}_after': {} for name in inputs if name.startswith('cache_')}})
+    writer.write('decode', Decode(trained.codebook), inputs,
+                 {'codes': {1: 'frames'}, 'motion': {1: 'frames'},
+                  **{f'{name}_after': {} for name in inputs if name.startswith('cache_')}})
 
 
 def difference(trained: Trained, backend: Backend) -> float:
@@ -175,13 +176,9 @@ def difference(trained: Trained, backend: Backend) -> float:
     return worst
 
 
-def parity(trained: Trained, folder: Path) -> float:
-    """Return the largest difference of both backends from eager torch."""
-    from avatar_bridge.onnx_models import OnnxBackend
-    from avatar_bridge.torch_models import TorchBackend
-
-    return max(difference(trained, OnnxBackend(folder)),
-               difference(trained, TorchBackend(folder, 'cpu')))
+def parity(trained: Trained, writer: GraphWriter) -> float:
+    """Return the largest difference of the backends from eager torch."""
+    return max(difference(trained, backend) for backend in writer.opened())
 
 
 def manifest(trained: Trained, folder: Path, about: dict[str, Any]) -> dict[str, Any]:
@@ -205,13 +202,15 @@ def manifest(trained: Trained, folder: Path, about: dict[str, Any]) -> dict[str,
     }
 
 
-def export(run: Path, out: Path, about: dict[str, Any]) -> float:
+def export(run: Path, out: Path, about: dict[str, Any],
+           backends: tuple[str, ...] = ('onnx', 'torch')) -> float:
     """Write the bundle of a run; return the parity reached."""
     trained = Trained.load(run)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        export_graphs(trained, folder)
-        worst = parity(trained, folder)
+        writer = GraphWriter(folder, backends)
+        export_graphs(trained, writer)
+        worst = parity(trained, writer)
         if worst > TOLERANCE:
             raise SystemExit(f'not exported: the graphs differ from torch by {worst:.2e}, '
                              f'allowed are {TOLERANCE:.0e}')

@@ -25,7 +25,7 @@ from onnx import numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from avatar_bridge.bundle import Bundle, file_hash, load_bundle
-from model.export import store_halves
+from model.graph_writer import store_halves
 
 QUANTISED = ('MatMul', 'Gemm')
 LEAST = 2**14                   # numbers in a matrix; rounding smaller ones gains nothing

@@ -63,6 +63,7 @@ class Workshop:
     """Where everything lies."""
 
     out: Path
+    backends: tuple[str, ...] = ('onnx', 'torch')
 
     @property
     def plan(self) -> dict[str, Any]:
@@ -108,21 +109,23 @@ def live(shop: Workshop) -> None:
                       **shop.plan), device='cpu')
     distil(DistillConfig(out=str(shop.student('live')), start_from=str(shop.run('live')),
                          method='shortcut', average=0.9, **shop.plan), device='cpu')
-    export(shop.student('live'), shop.bundle('live'), shop.about('live'))
+    export(shop.student('live'), shop.bundle('live'), shop.about('live'), shop.backends)
 
 
 def regression(shop: Workshop) -> None:
     """Train and export the deterministic baseline."""
     train(TrainConfig(out=str(shop.run('regression')), kind='regression', average=0.9,
                       regression=LiveConfig(**SIZES), **shop.plan), device='cpu')
-    export(shop.run('regression'), shop.bundle('regression'), shop.about('regression'))
+    export(shop.run('regression'), shop.bundle('regression'), shop.about('regression'),
+           shop.backends)
 
 
 def diffspeaker(shop: Workshop) -> None:
     """Train and export DiffSpeaker's network."""
     train(TrainConfig(out=str(shop.run('diffspeaker')), kind='diffspeaker', average=0.9,
                       diffspeaker=BiasedConfig(**SIZES), **shop.plan), device='cpu')
-    export(shop.run('diffspeaker'), shop.bundle('diffspeaker'), shop.about('diffspeaker'))
+    export(shop.run('diffspeaker'), shop.bundle('diffspeaker'), shop.about('diffspeaker'),
+           shop.backends)
 
 
 def diffusiontalker(shop: Workshop) -> None:
@@ -135,7 +138,7 @@ def diffusiontalker(shop: Workshop) -> None:
            device='cpu')
     corpus = voice_styles.load_voiced(shop.out / 'corpus', shop.out / 'voices.json')
     personalisation.write_library(student, personalisation.library_voices(corpus))
-    export(student, shop.bundle('diffusiontalker'), shop.about('diffusiontalker'))
+    export(student, shop.bundle('diffusiontalker'), shop.about('diffusiontalker'), shop.backends)
 
 
 def codetalker(shop: Workshop) -> None:
@@ -147,7 +150,7 @@ def codetalker(shop: Workshop) -> None:
     train_query.train(train_query.QueryTrainConfig(
         out=str(run), codebook=str(codebook), own_from=STEPS // 2, average=0.9,
         network=QueryConfig(**SIZES), **shop.plan), device='cpu')
-    export_codes.export(run, shop.bundle('codetalker'), shop.about('codetalker'))
+    export_codes.export(run, shop.bundle('codetalker'), shop.about('codetalker'), shop.backends)
 
 
 #: What makes a system, and the sampler steps to judge it at.
@@ -192,9 +195,10 @@ def fell(log: Path, limit: float) -> bool:
     return float(np.mean(losses[-fifth:])) < limit * float(np.mean(losses[:fifth]))
 
 
-def smoke(out: Path, names: list[str]) -> list[str]:
+def smoke(shop: Workshop, names: list[str]) -> list[str]:
     """Make and judge the systems; print the tables; return what is wrong."""
-    shop, quality, expense = Workshop(out), [], []
+    quality: list[Row] = []
+    expense: list[Row] = []
     began = time.perf_counter()
     make_corpus(shop)
     for name in names:
@@ -205,7 +209,8 @@ def smoke(out: Path, names: list[str]) -> list[str]:
         expense += rows[1]
         print(f'{name}: after {time.perf_counter() - began:.0f} s', file=sys.stderr)
     print(markdown(quality, QUALITY), markdown(expense, COSTS), sep='\n\n')
-    (out / 'figures.json').write_text(json.dumps({'rows': quality, 'costs': expense}, indent=1))
+    figures = {'rows': quality, 'costs': expense}
+    (shop.out / 'figures.json').write_text(json.dumps(figures, indent=1))
     return faults(shop, quality, expense)
 
 
@@ -218,7 +223,7 @@ def main() -> int:
     arguments = command.parse_args()
     if arguments.out.exists():
         command.error(f'{arguments.out} is there already: expected the name of a new folder')
-    found = smoke(arguments.out, arguments.system or list(SYSTEMS))
+    found = smoke(Workshop(arguments.out), arguments.system or list(SYSTEMS))
     for fault in found:
         print(f'smoke: {fault}', file=sys.stderr)
     return int(bool(found))

@@ -24,6 +24,8 @@ from avatar_bridge.sources.file import FileSource
 
 SECONDS = float(os.environ.get('AVATAR_BRIDGE_CLIENT_SECONDS', '2'))
 
+pytestmark = pytest.mark.slow
+
 
 def free_port():
     with socket.socket() as free:

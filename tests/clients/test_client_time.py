@@ -16,6 +16,8 @@ OFFSET = HERE - SENDER
 REFRESH = 1_000_000_000 // 72   # of the picture
 DISCONTINUITY = 8
 
+pytestmark = pytest.mark.slow
+
 
 class Stream:
     """
