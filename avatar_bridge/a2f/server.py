@@ -188,7 +188,8 @@ class Server:
     @contextlib.contextmanager
     def _engine(self, context: Any) -> Iterator[Engine]:
         """Lend an engine that is new; engines are kept, since loading one takes a moment."""
-        if not self._free.acquire(blocking=False):
+        free = self._free
+        if not free.acquire(blocking=False):
             _abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED,
                    f'{CLIPS} clips are animated already; try again')
         try:
@@ -202,7 +203,7 @@ class Server:
                 engine.reset()
                 self._idle.append(engine)
         finally:
-            self._free.release()
+            free.release()
 
     def _now(self) -> float:
         return self._clock.now() / SECOND
