@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -17,43 +17,65 @@ from avatar_bridge.ports import Graph
 TOKEN: Final = 2 * mel.STRIDE   # samples between tokens
 
 
-class Hearing:
-    """Keep the newest `kept` tokens of a stream, whatever pieces it comes in."""
+class FeatureGraph:
+    """A graph over features, whatever pieces the samples come in: a token is made of two."""
 
-    def __init__(self, listen: Graph, kept: int) -> None:
-        """Hear through `listen`: features and caches in, tokens `heard` and caches out."""
-        self._listen = listen
-        self._kept = kept
-        self._caches = {name: tuple(shape) for name, shape in listen.inputs.items()
+    def __init__(self, graph: Graph) -> None:
+        """Run `graph`: features and caches in; what it makes of them and `<cache>_after` out."""
+        self._graph = graph
+        self._caches = {name: tuple(shape) for name, shape in graph.inputs.items()
                         if name != 'features'}
 
     def initial_state(self) -> State:
-        """Return the state after a while of silence: an empty room, not an unknown one."""
+        """Return the state before the first sample: silence for ever."""
         silence = float(mel.log_compress(np.zeros(1, np.float32))[0])
-        state: State = {
+        return {
             'caches': {name: np.full(shape, silence if name == 'cache_0' else 0.0, np.float32)
                        for name, shape in self._caches.items()},
             'tail': np.zeros(mel.HISTORY, np.float32),
             'features': np.zeros((0, mel.BANDS), np.float32),
+            'tokens': 0,                    # index of the next one
+        }
+
+    def hear(self, samples: Samples, state: State) -> tuple[dict[str, Any], State]:
+        """Return the graph's outputs by name, none as long as no token is whole, and the state."""
+        features, tail = mel.log_mel(samples, state['tail'])
+        features = np.concatenate([state['features'], features])
+        whole = len(features) // 2 * 2
+        state = {**state, 'tail': tail, 'features': features[whole:]}
+        if not whole:
+            return {}, state
+        outputs = self._graph({'features': features[None, :whole], **state['caches']})
+        caches = {name: outputs.pop(f'{name}_after') for name in self._caches}
+        return outputs, {**state, 'caches': caches, 'tokens': state['tokens'] + whole // 2}
+
+
+class Hearing:
+    """Keep the newest `kept` tokens of a stream, whatever pieces it comes in."""
+
+    def __init__(self, listen: Graph, kept: int) -> None:
+        """Hear through `listen`: tokens are its output `heard`, (1, layers, tokens, width)."""
+        self._listen = FeatureGraph(listen)
+        self._kept = kept
+
+    def initial_state(self) -> State:
+        """Return the state after a while of silence: an empty room, not an unknown one."""
+        state: State = {
+            **self._listen.initial_state(),
             'heard': None,
-            'tokens': -self._kept,          # index of the next token; token 0 ends at TOKEN
+            'tokens': -self._kept,          # so that token 0 ends at TOKEN of what follows
         }
         return self.hear(np.zeros(self._kept * TOKEN, np.float32), state)
 
     def hear(self, samples: Samples, state: State) -> State:
         """Return the state with (n,) samples heard."""
-        features, tail = mel.log_mel(samples, state['tail'])
-        features = np.concatenate([state['features'], features])
-        tokens = len(features) // 2
-        if not tokens:
-            return {**state, 'tail': tail, 'features': features}
-        outputs = self._listen({'features': features[None, :2 * tokens], **state['caches']})
-        heard = outputs.pop('heard')
+        outputs, state = self._listen.hear(samples, state)
+        if not outputs:
+            return state
+        heard = outputs['heard']
         if state['heard'] is not None:
             heard = np.concatenate([state['heard'], heard], axis=2)
-        return {'caches': dict(zip(self._caches, outputs.values(), strict=True)), 'tail': tail,
-                'features': features[2 * tokens:], 'heard': heard[:, :, -self._kept:],
-                'tokens': state['tokens'] + tokens}
+        return {**state, 'heard': heard[:, :, -self._kept:]}
 
 
 def token_delays(next_token: int, tokens: int, time: Fraction) -> Weights:

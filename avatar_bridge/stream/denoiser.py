@@ -12,11 +12,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from avatar_bridge.audio import mel
-from avatar_bridge.frames import AudioWindow, Samples, State, Weights
+from avatar_bridge.audio.hearing import TOKEN, Hearing, token_delays
+from avatar_bridge.frames import AudioWindow, State, Weights
 from avatar_bridge.ports import Backend
 from avatar_bridge.timeline import StreamSpec
 
-TOKEN: Final = 2 * mel.STRIDE   # samples between tokens
 MEMORY: Final = 0.25            # seconds of tokens kept before a window's first frame
 LEAD: Final = 0.01              # seconds that poses are ahead; the shaper takes it back
 UNSEEN: Final = -1e4            # attention bias of what must not be seen or heard
@@ -44,30 +44,19 @@ class StreamDenoiser:
         """Open the graphs; `style` is (style width,), the way of speaking."""
         self._spec = spec
         self._style = np.asarray(style, np.float32)[None]
-        self._listen = backend('listen')
-        self._caches = {name: tuple(shape) for name, shape in self._listen.inputs.items()
-                        if name != 'features'}
         self._keep = tokens_kept(spec)
+        self._hearing = Hearing(backend('listen'), self._keep)
         sizes = {'frames': spec.window, 'tokens': self._keep, 'heard': self._keep + 1}
         self._align = backend('align', sizes)
         self._denoise = backend('denoise', sizes)
 
     def initial_state(self) -> State:
-        """Return the state after a second of silence: an empty room, not an unknown one."""
-        silence = float(mel.log_compress(np.zeros(1, np.float32))[0])
-        state: State = {
-            'caches': {name: np.full(shape, silence if name == 'cache_0' else 0.0, np.float32)
-                       for name, shape in self._caches.items()},
-            'tail': np.zeros(mel.HISTORY, np.float32),
-            'features': np.zeros((0, mel.BANDS), np.float32),
-            'heard': None,
-            'tokens': -self._keep,          # index of the next token; token 0 ends at TOKEN
-        }
-        return self._hear(np.zeros(self._keep * TOKEN, np.float32), state)
+        """Return the state after a while of silence: an empty room, not an unknown one."""
+        return self._hearing.initial_state()
 
     def listen(self, audio: AudioWindow, state: State) -> tuple[Heard, State]:
         """Return the condition for this window and the state with its samples heard."""
-        state = self._hear(audio.samples, state)
+        state = self._hearing.hear(audio.samples, state)
         heard = state['heard']
         rows = cut(self._spec, audio, state['tokens'], self._keep)
         aligned = self._align({name: row[None] for name, row in rows.items()})
@@ -89,20 +78,6 @@ class StreamDenoiser:
         inputs = {'noisy': noisy[None], 'timesteps': timesteps[None], **condition._asdict()}
         clean: Weights = self._denoise(inputs)['clean'][0]
         return clean
-
-    def _hear(self, samples: Samples, state: State) -> State:
-        features, tail = mel.log_mel(samples, state['tail'])
-        features = np.concatenate([state['features'], features])
-        tokens = len(features) // 2
-        if not tokens:
-            return {**state, 'tail': tail, 'features': features}
-        outputs = self._listen({'features': features[None, :2 * tokens], **state['caches']})
-        heard = outputs.pop('heard')
-        if state['heard'] is not None:
-            heard = np.concatenate([state['heard'], heard], axis=2)
-        return {'caches': dict(zip(self._caches, outputs.values(), strict=True)), 'tail': tail,
-                'features': features[2 * tokens:], 'heard': heard[:, :, -self._keep:],
-                'tokens': state['tokens'] + tokens}
 
 
 def scalar(value: float) -> Weights:
@@ -128,11 +103,8 @@ def cut(spec: StreamSpec, audio: AudioWindow, next_token: int, tokens: int) -> d
     newest = (audio.first_frame + audio.frames - spec.lookahead - 1) // spec.hop
     blocks = np.minimum(blocks, newest) - newest
     ends = (newest + blocks + 1) * spec.hop + spec.lookahead - audio.first_frame
-    # Exact in integers, so that the thousandth second is heard like the first.
-    oldest = Fraction((next_token - tokens + 1) * TOKEN, mel.SAMPLE_RATE)
-    oldest -= audio.first_frame / spec.fps
-    token_times = float(oldest) + np.arange(tokens) * (TOKEN / mel.SAMPLE_RATE)
     fps = float(spec.fps)
-    rows = {'times': frames / fps + LEAD, 'blocks': blocks, 'horizons': ends / fps,
-            'token_times': token_times}
+    rows: dict[str, Any] = {
+        'times': frames / fps + LEAD, 'blocks': blocks, 'horizons': ends / fps,
+        'token_times': token_delays(next_token, tokens, audio.first_frame / spec.fps)}
     return {name: row.astype(np.float32) for name, row in rows.items()}

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from avatar_bridge.audio import mel
+from avatar_bridge.audio.hearing import FeatureGraph
 from avatar_bridge.frames import AudioWindow, Samples, State, Weights
 from avatar_bridge.ports import Graph
 from avatar_bridge.stream.denoiser import Heard, StreamDenoiser
@@ -23,31 +24,16 @@ class VoiceEstimate:
 
     def __init__(self, graph: Graph) -> None:
         """Use `graph`."""
-        self._graph = graph
-        self._caches = {name: tuple(shape) for name, shape in graph.inputs.items()
-                        if name != 'features'}
+        self._enrol = FeatureGraph(graph)
 
     def initial_state(self) -> State:
         """Return the state before anything was heard; its style is nobody's yet."""
-        silence = float(mel.log_compress(np.zeros(1, np.float32))[0])
-        return {'caches': {name: np.full(shape, silence if name == 'cache_0' else 0.0, np.float32)
-                           for name, shape in self._caches.items()},
-                'tail': np.zeros(mel.HISTORY, np.float32),
-                'features': np.zeros((0, mel.BANDS), np.float32),
-                'style': None}
+        return {**self._enrol.initial_state(), 'style': None}
 
     def hear(self, samples: Samples, state: State) -> State:
         """Return the state with samples heard; its `style` is (1, width) as soon as it is one."""
-        features, tail = mel.log_mel(samples, state['tail'])
-        features = np.concatenate([state['features'], features])
-        whole = len(features) // 2 * 2
-        state = {**state, 'tail': tail, 'features': features[whole:]}
-        if not whole:
-            return state
-        outputs = self._graph({'features': features[None, :whole], **state['caches']})
-        style = outputs.pop('style')
-        return {**state, 'style': style,
-                'caches': dict(zip(self._caches, outputs.values(), strict=True))}
+        outputs, state = self._enrol.hear(samples, state)
+        return {**state, **outputs}
 
     def enrol(self, samples: Samples) -> Weights:
         """
