@@ -9,12 +9,10 @@ The graphs are compared with eager torch over random cuts before anything is wri
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
+from functools import partial
 import json
 from pathlib import Path
-import shutil
-import tempfile
 from typing import Any
 
 import numpy as np
@@ -23,14 +21,11 @@ from torch import Tensor, nn
 
 from avatar_bridge import rig
 from avatar_bridge.audio import mel
-from avatar_bridge.bundle import file_hash
-from avatar_bridge.manifest import FORMAT
 from avatar_bridge.ports import Backend
+from model.bundle_writer import Exportable, rounded, run_command, write_bundle
 from model.condition import Condition, Cut
 from model.graph_writer import GraphWriter
 from model.networks import KINDS, make
-
-TOLERANCE = 1e-4
 
 
 class Listen(nn.Module):
@@ -160,11 +155,6 @@ def cached(state: list[Tensor]) -> dict[str, Tensor]:
     return {f'cache_{index}': part for index, part in enumerate(state)}
 
 
-def parity(network: nn.Module, writer: GraphWriter) -> float:
-    """Return the largest difference of the backends from eager torch over random cuts."""
-    return max(difference(network, backend) for backend in writer.opened())
-
-
 def difference(network: nn.Module, backend: Backend) -> float:
     """Return the largest difference between the graphs and eager torch over random cuts."""
     rng = np.random.default_rng(1)
@@ -201,22 +191,6 @@ def as_arrays(tensors: dict[str, Tensor]) -> dict[str, Any]:
     return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
-def manifest(folder: Path, kind: str, *, mean: Tensor, deviation: Tensor, about: dict[str, Any],
-             ) -> dict[str, Any]:
-    """Return the manifest of the graphs in `folder`; `about` may say otherwise."""
-    sampling = KINDS[kind].sampling
-    return {
-        'format': FORMAT, 'network': kind, 'rig': list(rig.NAMES),
-        'fps': [24, 60], 'sample_rate': mel.SAMPLE_RATE, 'lookahead_ms': [0, 200],
-        'schedule': sampling.schedule, 'steps': [sampling.least_steps, sampling.most_steps],
-        'usual_steps': sampling.usual_steps, 'past_from_steps': sampling.past_from_steps,
-        'mean': [round(float(value), 6) for value in mean],
-        'deviation': [round(float(value), 6) for value in deviation],
-        **about,
-        'files': {path.name: file_hash(path) for path in sorted(folder.iterdir())},
-    }
-
-
 def styles(network: nn.Module, names: Sequence[str], run: Path) -> dict[str, list[float]]:
     """Return the vector of each style: rows of the network's table, or the library of `run`."""
     if enrols(network):
@@ -227,8 +201,7 @@ def styles(network: nn.Module, names: Sequence[str], run: Path) -> dict[str, lis
     table = network.style.weight
     if len(names) != len(table):
         raise SystemExit(f'not exported: {len(names)} names of styles for {len(table)} rows')
-    return {name: [round(float(value), 6) for value in row]
-            for name, row in zip(names, table, strict=True)}
+    return {name: rounded(row) for name, row in zip(names, table, strict=True)}
 
 
 def export(run: Path, out: Path, about: dict[str, Any],
@@ -243,40 +216,19 @@ def export(run: Path, out: Path, about: dict[str, Any],
         raise SystemExit(f'not exported: the encoder {network.config.encoder} hears a whole '
                          'utterance at once, so it cannot stream; train with encoder = \'mel\', '
                          'or use this run as it is, offline')
-    vectors = styles(network, about['styles'], run)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        writer = GraphWriter(folder, backends)
-        export_graphs(network, writer)
-        worst = parity(network, writer)
-        if worst > TOLERANCE:
-            raise SystemExit(f'not exported: the graphs differ from torch by {worst:.2e}, '
-                             f'allowed are {TOLERANCE:.0e}')
-        about = {**saved.get('manifest', {}), **about, 'styles': vectors,
-                 'parameters': sum(p.numel() for p in network.parameters()),
-                 'trained_steps': saved['step']}
-        written = manifest(folder, saved['kind'], mean=saved['mean'],
-                           deviation=saved['deviation'], about=about)
-        (folder / 'manifest.json').write_text(json.dumps(written, indent=1) + '\n')
-        out.mkdir(parents=True, exist_ok=True)
-        for path in sorted(folder.iterdir()):
-            shutil.copyfile(path, out / path.name)
-    return worst
-
-
-def main() -> None:
-    """Read the command line and export."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('run', type=Path, help='folder of a training run')
-    parser.add_argument('out', type=Path, help='folder of the bundle')
-    parser.add_argument('--about', type=Path, default=Path('model/configs/live.about.json'),
-                        help='JSON with name, styles, languages, data and licences')
-    arguments = parser.parse_args()
-    about = json.loads(arguments.about.read_text())
-    worst = export(arguments.run, arguments.out, about)
-    size = sum(path.stat().st_size for path in arguments.out.glob('*')) / 2**20
-    print(f'{arguments.out}: {size:.1f} MB, parity {worst:.1e}')
+    sampling = KINDS[saved['kind']].sampling
+    manifest = {
+        'network': saved['kind'], 'schedule': sampling.schedule,
+        'steps': [sampling.least_steps, sampling.most_steps],
+        'usual_steps': sampling.usual_steps, 'past_from_steps': sampling.past_from_steps,
+        'mean': rounded(saved['mean']), 'deviation': rounded(saved['deviation']),
+        **saved.get('manifest', {}), **about, 'styles': styles(network, about['styles'], run),
+        'parameters': sum(p.numel() for p in network.parameters()),
+        'trained_steps': saved['step'],
+    }
+    return write_bundle(Exportable(partial(export_graphs, network), partial(difference, network),
+                                   manifest), out, backends)
 
 
 if __name__ == '__main__':
-    main()
+    run_command(export, __doc__, 'live.about.json')

@@ -9,26 +9,21 @@ The graphs are compared with eager torch over random inputs before anything is w
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
-import json
+from functools import partial
 from pathlib import Path
-import shutil
-import tempfile
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from avatar_bridge import rig
 from avatar_bridge.audio import mel
-from avatar_bridge.bundle import file_hash
-from avatar_bridge.manifest import FORMAT
 from avatar_bridge.ports import Backend
+from model.bundle_writer import Exportable, rounded, run_command, write_bundle
 from model.code_query import CodeQuery, Condition, QueryConfig
 from model.codebook import CodebookConfig, MotionCodebook, intervals
-from model.export import TOLERANCE, Listen, as_arrays
+from model.export import Listen, as_arrays
 from model.graph_writer import GraphWriter
 
 
@@ -176,29 +171,18 @@ def difference(trained: Trained, backend: Backend) -> float:
     return worst
 
 
-def parity(trained: Trained, writer: GraphWriter) -> float:
-    """Return the largest difference of the backends from eager torch."""
-    return max(difference(trained, backend) for backend in writer.opened())
-
-
-def manifest(trained: Trained, folder: Path, about: dict[str, Any]) -> dict[str, Any]:
-    """Return the manifest of the graphs in `folder`."""
-    config = trained.query.config
-    networks = (trained.query, trained.codebook)
+def manifest(trained: Trained, about: dict[str, Any]) -> dict[str, Any]:
+    """Return what the manifest says of a run."""
+    query, codebook = trained.query, trained.codebook
     return {
-        'format': FORMAT, 'network': 'codetalker', 'rig': list(rig.NAMES),
-        'fps': [24, 60], 'sample_rate': mel.SAMPLE_RATE, 'lookahead_ms': [0, 200],
-        'steps': [1, 1], 'usual_steps': 1,
-        'mean': [round(float(value), 6) for value in trained.mean],
-        'deviation': [round(float(value), 6) for value in trained.deviation],
-        **about,
-        'styles': {name: [round(float(value), 6) for value in row] for name, row in zip(
-            about['styles'], trained.query.style.weight, strict=True)},
-        'codes': {'rest': trained.rest().tolist(), 'motion_past': config.motion_past,
-                  'audio_past': -config.audio_span[0]},
-        'parameters': sum(p.numel() for network in networks for p in network.parameters()),
+        'network': 'codetalker', 'steps': [1, 1], 'usual_steps': 1,
+        'mean': rounded(trained.mean), 'deviation': rounded(trained.deviation), **about,
+        'styles': {name: rounded(row) for name, row in zip(about['styles'], query.style.weight,
+                                                           strict=True)},
+        'codes': {'rest': trained.rest().tolist(), 'motion_past': query.config.motion_past,
+                  'audio_past': -query.config.audio_span[0]},
+        'parameters': sum(p.numel() for part in (query, codebook) for p in part.parameters()),
         'trained_steps': trained.step,
-        'files': {path.name: file_hash(path) for path in sorted(folder.iterdir())},
     }
 
 
@@ -206,35 +190,9 @@ def export(run: Path, out: Path, about: dict[str, Any],
            backends: tuple[str, ...] = ('onnx', 'torch')) -> float:
     """Write the bundle of a run; return the parity reached."""
     trained = Trained.load(run)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        writer = GraphWriter(folder, backends)
-        export_graphs(trained, writer)
-        worst = parity(trained, writer)
-        if worst > TOLERANCE:
-            raise SystemExit(f'not exported: the graphs differ from torch by {worst:.2e}, '
-                             f'allowed are {TOLERANCE:.0e}')
-        written = manifest(trained, folder, about)
-        (folder / 'manifest.json').write_text(json.dumps(written, indent=1) + '\n')
-        out.mkdir(parents=True, exist_ok=True)
-        for path in sorted(folder.iterdir()):
-            shutil.copyfile(path, out / path.name)
-    return worst
-
-
-def main() -> None:
-    """Read the command line and export."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('run', type=Path, help='folder of a run of model.train_query')
-    parser.add_argument('out', type=Path, help='folder of the bundle')
-    parser.add_argument('--about', type=Path,
-                        default=Path('model/configs/codetalker.about.json'),
-                        help='JSON with name, styles, languages, data and licences')
-    arguments = parser.parse_args()
-    worst = export(arguments.run, arguments.out, json.loads(arguments.about.read_text()))
-    size = sum(path.stat().st_size for path in arguments.out.glob('*')) / 2**20
-    print(f'{arguments.out}: {size:.1f} MB, parity {worst:.1e}')
+    return write_bundle(Exportable(partial(export_graphs, trained), partial(difference, trained),
+                                   manifest(trained, about)), out, backends)
 
 
 if __name__ == '__main__':
-    main()
+    run_command(export, __doc__, 'codetalker.about.json')
