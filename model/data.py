@@ -51,7 +51,6 @@ from model.word_aligner import align, cepstra, learnt
 KOKORO_LATE = 0.05
 #: The same of every synthesiser of `model/corpus.py`; flite is exact.
 LATE = {'kokoro': KOKORO_LATE, 'flite': 0.0}
-HELD_OUT_VOICES = ('af_sky', 'bm_lewis')
 #: What the cache calls a split.
 SPLIT_NAMES = {'train': 'train', 'validation': 'valid', 'test': 'test'}
 #: What reads the folders of users; the cache calls their clips so.

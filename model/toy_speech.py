@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.clip_store import encode
-from model.data import HELD_OUT_VOICES
+from model.voices import HELD_OUT_VOICES
 
 SAMPLE_RATE: Final = 16000
 RATE: Final = 200               # of the curves that steer the sound, 1/s
@@ -56,7 +56,8 @@ CONSONANTS: Final = {
 SOUNDS: Final = {**VOWELS, **CONSONANTS}
 VOICES: Final = (Voice('af_bella', 210, 1.12), Voice('am_adam', 110, 0.95),
                  Voice('bf_emma', 180, 1.05), Voice('bm_george', 95, 0.9))
-UNHEARD: Final = (Voice(HELD_OUT_VOICES[0], 225, 1.08), Voice(HELD_OUT_VOICES[1], 120, 0.98))
+UNHEARD: Final = tuple(Voice(name, *manner) for name, manner in zip(
+    HELD_OUT_VOICES['validation'], ((225, 1.08), (120, 0.98)), strict=False))
 
 Timed = list[tuple[str, float, float]]                  # symbol, start and end in seconds
 
