@@ -20,11 +20,10 @@ from torch import Tensor, nn
 import torch.nn.functional as F
 
 from avatar_bridge import rig
-from model.condition import Condition, Cut
+from model.condition import UNSEEN, Condition, Cut
 from model.layers import Attention, SecondsBias, TimestepEmbedding
-from model.live_denoiser import MelEncoder
+from model.live_denoiser import Listener, MelEncoder
 
-UNSEEN: Final = -1e4
 TOLD: Final = 2                 # condition tokens: style and noise time
 TICK: Final = 1e-4              # seconds that rounding may move a time
 
@@ -116,9 +115,7 @@ class SoftBias(nn.Module):
 
     def forward(self, cut: Cut) -> Tensor:
         """Return (batch, heads, frames, tokens)."""
-        audible = cut.token_times[:, None, None, :] <= cut.horizons[:, None, :, None]
-        bias = self.seconds(cut.times, cut.token_times)
-        return torch.where(audible, bias, torch.full_like(bias, UNSEEN))
+        return cut.heard(self.seconds(cut.times, cut.token_times))
 
 
 MOTION = {
@@ -143,10 +140,6 @@ class BiasedLayer(nn.Module):
         self.up = nn.Linear(config.width, config.feed_forward)
         self.down = nn.Linear(config.feed_forward, config.width)
 
-    def hear(self, tokens: Tensor) -> Tensor:
-        """Return this layer's keys and values of the audio tokens."""
-        return self.audio.remember(tokens)
-
     def forward(self, x: Tensor, heard: Tensor, told: Tensor, biases: tuple[Tensor, Tensor],
                 ) -> Tensor:
         """Map x (batch, frames, width); `told` (batch, 2, width), not normalised."""
@@ -158,7 +151,7 @@ class BiasedLayer(nn.Module):
         return x + self.down(F.gelu(self.up(self.norms[2](x)), approximate='tanh'))
 
 
-class BiasedDenoiser(nn.Module):
+class BiasedDenoiser(Listener):
     """The whole network; one noise time for all frames of a window."""
 
     def __init__(self, config: BiasedConfig) -> None:
@@ -177,15 +170,6 @@ class BiasedDenoiser(nn.Module):
         self.out = nn.Linear(config.width, len(rig.NAMES))
         nn.init.zeros_(self.out.weight)
 
-    def initial_state(self, batch: int = 1) -> list[Tensor]:
-        """Return the encoder's caches before the first sample."""
-        return self.encoder.initial_state(batch)
-
-    def listen(self, features: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Return keys and values (batch, layers, tokens, 2 width) of new features."""
-        tokens, state = self.encoder(features, state)
-        return torch.stack([layer.hear(tokens) for layer in self.layers], dim=1), state
-
     def align(self, cut: Cut) -> tuple[Tensor, Tensor]:
         """
         Return the attention biases of a window, the same for every step and layer.
@@ -193,9 +177,7 @@ class BiasedDenoiser(nn.Module):
         :returns: motion (batch, heads, frames, frames), audio (batch, heads, frames, 1 + tokens);
             the first column of audio stands for what a frame is told, which it always hears
         """
-        visible = cut.blocks[:, None, :, None] >= cut.blocks[:, None, None, :]
-        motion = self.motion_bias(cut.times, cut.times)
-        motion = torch.where(visible, motion, torch.full_like(motion, UNSEEN))
+        motion = cut.seen(self.motion_bias(cut.times, cut.times))
         audio = self.audio_bias(cut).expand(-1, self.config.heads, -1, -1)
         return motion, F.pad(audio, (1, 0))
 

@@ -20,10 +20,9 @@ from torch import Tensor, nn
 import torch.nn.functional as F
 
 from model.codebook import Codebook, closeness, straight_through
+from model.condition import UNSEEN
 from model.layers import Attention, SecondsBias
-from model.live_denoiser import MelEncoder
-
-UNSEEN = -9e3                   # biases below are of what must not be seen or heard
+from model.live_denoiser import Listener, MelEncoder
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ class QueryLayer(nn.Module):
         return x + self.down(F.gelu(y, approximate='tanh')), remembered
 
 
-class CodeQuery(nn.Module):
+class CodeQuery(Listener):
     """The whole network: `listen` once per hop, `forward` for many frames or for one."""
 
     def __init__(self, config: QueryConfig, codebook: Codebook) -> None:
@@ -143,15 +142,6 @@ class CodeQuery(nn.Module):
         """The code that stands for one which is not known."""
         return len(self.vectors)
 
-    def initial_state(self, batch: int = 1) -> list[Tensor]:
-        """Return the encoder's caches before the first sample."""
-        return self.encoder.initial_state(batch)
-
-    def listen(self, features: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Return keys and values (batch, layers, tokens, 2 width) of new features."""
-        tokens, state = self.encoder(features, state)
-        return torch.stack([layer.audio.remember(tokens) for layer in self.layers], dim=1), state
-
     def align(self, times: Tensor, horizons: Tensor, token_times: Tensor,
               ) -> tuple[Tensor, Tensor]:
         """
@@ -163,7 +153,7 @@ class CodeQuery(nn.Module):
         """
         audio = self.audio_bias(times, token_times)
         audible = token_times[:, None, None, :] <= horizons[:, None, :, None]
-        audio = torch.where(audible, audio, torch.full_like(audio, -1e4))
+        audio = torch.where(audible, audio, torch.full_like(audio, UNSEEN))
         return self.motion_bias(times, times), F.pad(audio, (1, 0))
 
     def align_one(self, ages: Tensor, delays: Tensor) -> tuple[Tensor, Tensor]:
@@ -227,7 +217,7 @@ def free_run(query: CodeQuery, first: Tensor, condition: Condition) -> Tensor:
 def _at(condition: Condition, frame: int, past: int) -> Condition:
     """Return the condition of one frame: `past` frames before it, tokens that it may hear."""
     audio = condition.audio[:, :, frame:frame + 1]
-    near = (audio[:, 0, 0, 1:] > UNSEEN).any(dim=0).nonzero()[:, 0]
+    near = (audio[:, 0, 0, 1:] > UNSEEN / 2).any(dim=0).nonzero()[:, 0]
     first, last = (int(near[0]), int(near[-1]) + 1) if len(near) else (0, 0)
     return condition._replace(
         heard=condition.heard[:, :, first:last],

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+import torch
 from torch import Tensor
+
+UNSEEN: Final = -1e4            # attention bias of what must not be seen or heard
 
 
 class Cut(NamedTuple):
@@ -17,6 +20,16 @@ class Cut(NamedTuple):
     blocks: Tensor          # (batch, frames) block number; a frame sees blocks up to its own
     horizons: Tensor        # (batch, frames) no token that was complete later is heard
     token_times: Tensor     # (batch, tokens) when each token was complete
+
+    def seen(self, bias: Tensor) -> Tensor:
+        """Return a bias between frames (batch, heads, frames, frames), later blocks unseen."""
+        visible = self.blocks[:, None, :, None] >= self.blocks[:, None, None, :]
+        return torch.where(visible, bias, torch.full_like(bias, UNSEEN))
+
+    def heard(self, bias: Tensor) -> Tensor:
+        """Return a bias towards tokens (batch, heads, frames, tokens), later ones unheard."""
+        audible = self.token_times[:, None, None, :] <= self.horizons[:, None, :, None]
+        return torch.where(audible, bias, torch.full_like(bias, UNSEEN))
 
 
 class Condition(NamedTuple):

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from avatar_bridge.diffusion.sampler import Level
 from model.batches import Batch, BatchConfig, draw
-from model.condition import Condition, Cut
+from model.condition import UNSEEN, Condition, Cut
 from model.few_steps import Estimate, Place, consistency, two_as_one, unhurried
 from model.loop import take_steps
 from model.losses import coefficient_loss, lip_gap_loss, seal_loss, velocity_loss
@@ -42,7 +42,6 @@ from model.train import (
     shares,
 )
 
-UNSEEN = -1e4                   # attention bias of what must not be heard
 #: What the student of each method is told of a step besides its noise time.
 TOLD = {'halving': ('guidance',), 'shortcut': ('step_size', 'guidance'),
         'consistency': ('guidance',)}

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 import torch.nn.functional as F
 
-from model.condition import Condition
+from model.condition import UNSEEN, Condition
 
 
 class CausalConv(nn.Module):
@@ -78,7 +78,7 @@ class SecondsBias(nn.Module):
         slope = F.softplus(self.raw_slope)[None, :, None, None]
         bias = learnt - slope * distance.abs()[:, None] / 0.02
         seen = (distance >= self.span[0]) & (distance <= self.span[1])
-        return torch.where(seen[:, None], bias, torch.full_like(bias, -1e4))
+        return torch.where(seen[:, None], bias, torch.full_like(bias, UNSEEN))
 
 
 class Attention(nn.Module):

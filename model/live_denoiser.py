@@ -71,6 +71,22 @@ class MelEncoder(nn.Module):
         return self.norm(x.transpose(1, 2)), after
 
 
+class Listener(nn.Module):
+    """A network with an encoder, and layers whose attention `audio` hears its tokens."""
+
+    encoder: nn.Module
+    layers: nn.ModuleList
+
+    def initial_state(self, batch: int = 1) -> list[Tensor]:
+        """Return the encoder's caches before the first sample."""
+        return self.encoder.initial_state(batch)
+
+    def listen(self, features: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return keys and values (batch, layers, tokens, 2 width) of new features."""
+        tokens, state = self.encoder(features, state)
+        return torch.stack([layer.audio.remember(tokens) for layer in self.layers], dim=1), state
+
+
 class TrunkLayer(nn.Module):
     """Self-attention, cross-attention and a perceptron, each modulated by the noise level."""
 
@@ -87,10 +103,6 @@ class TrunkLayer(nn.Module):
         self.down = nn.Linear(config.feed_forward, width)
         self.null = nn.Parameter(0.02 * torch.randn(2 * width))
 
-    def hear(self, tokens: Tensor) -> Tensor:
-        """Return this layer's keys and values of the audio tokens."""
-        return self.audio.remember(tokens)
-
     def forward(self, x: Tensor, heard: Tensor, modulation: Tensor,
                 biases: tuple[Tensor, Tensor]) -> Tensor:
         """Map x (batch, frames, width); `modulation` (batch, frames, 6, width)."""
@@ -104,7 +116,7 @@ class TrunkLayer(nn.Module):
         return x + self.down(F.gelu(self.up(y), approximate='tanh'))
 
 
-class LiveDenoiser(nn.Module):
+class LiveDenoiser(Listener):
     """The whole network: `listen` and `align` once per hop, `denoise` once per step."""
 
     def __init__(self, config: LiveConfig) -> None:
@@ -124,27 +136,14 @@ class LiveDenoiser(nn.Module):
         self.out = nn.Linear(config.width, len(rig.NAMES))
         nn.init.zeros_(self.out.weight)
 
-    def initial_state(self, batch: int = 1) -> list[Tensor]:
-        """Return the encoder's caches before the first sample."""
-        return self.encoder.initial_state(batch)
-
-    def listen(self, features: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Return keys and values (batch, layers, tokens, 2 width) of new features."""
-        tokens, state = self.encoder(features, state)
-        return torch.stack([layer.hear(tokens) for layer in self.layers], dim=1), state
-
     def align(self, cut: Cut) -> tuple[Tensor, Tensor]:
         """
         Return the attention biases of a window, the same for every step and layer.
 
         :returns: motion (batch, heads, frames, frames), audio (batch, heads, frames, 1 + tokens)
         """
-        visible = cut.blocks[:, None, :, None] >= cut.blocks[:, None, None, :]
-        motion = self.motion_bias(cut.times, cut.times)
-        motion = torch.where(visible, motion, torch.full_like(motion, -1e4))
-        audible = cut.token_times[:, None, None, :] <= cut.horizons[:, None, :, None]
-        audio = self.audio_bias(cut.times, cut.token_times)
-        audio = torch.where(audible, audio, torch.full_like(audio, -1e4))
+        motion = cut.seen(self.motion_bias(cut.times, cut.times))
+        audio = cut.heard(self.audio_bias(cut.times, cut.token_times))
         return motion, F.pad(audio, (1, 0))         # the null token in front is always heard
 
     def denoise(self, noisy: Tensor, timesteps: Tensor, condition: Condition) -> Tensor:
