@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from avatar_bridge import rig
 from avatar_bridge.audio import mel
+from avatar_bridge.config import PROFILES
 from model import augment
 from model.data import Clip, Corpus
 from model.noise_levels import Levels, chunk, even, triangle
@@ -35,6 +36,7 @@ class BatchConfig:
     grid_share: float = 0.3             # of the excerpts are real speech
     extra_lookahead: float = 0.2
     longest_block: float = 0.3
+    profile_share: float = 0.0          # of the excerpts have hop and look-ahead of a profile
     deaf_share: float = 0.08            # of the excerpts hear nothing: the unconditional case
     noise_share: float = 0.5
     mirror_share: float = 0.5
@@ -243,10 +245,14 @@ def _noise(power: Array, rng: np.random.Generator) -> Array:
 def _blocks(times: NDArray[np.float64], config: BatchConfig, fps: float,
             rng: np.random.Generator) -> tuple[Array, Array]:
     """Cut the frames into blocks of one length; return block numbers and audio horizons."""
-    length = max(1, round(float(rng.uniform(0.02, config.longest_block)) * fps))
+    used = bool(config.profile_share) and rng.random() < config.profile_share
+    hop, lookahead = PROFILES[rng.choice(list(PROFILES))] if used else (
+        rng.uniform(0.02, config.longest_block), None)
+    length = max(1, round(float(hop) * fps))
     phase = int(rng.integers(0, length))
     blocks = (np.arange(len(times)) + phase) // length
-    lookahead = rng.uniform(0.0, config.extra_lookahead) if rng.random() < 0.5 else 0.0
+    if lookahead is None:
+        lookahead = rng.uniform(0.0, config.extra_lookahead) if rng.random() < 0.5 else 0.0
     ends = times[0] + ((blocks + 1) * length - phase) / fps
     return (blocks - blocks[0]).astype(np.float32), (ends + lookahead).astype(np.float32)
 

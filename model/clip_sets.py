@@ -33,6 +33,7 @@ from model.voices import split_of_row
 Array = NDArray[np.floating]
 
 SAMPLE_RATE: Final = 16000
+PAUSE: Final = 1.0              # seconds of silence around a prompt, whose file has none
 
 
 @dataclass(frozen=True)
@@ -102,9 +103,10 @@ def kokoro_clips(folder: Path, split: str, count: int = 30) -> Iterator[Clip]:
 
 def prompt_clips(folder: Path) -> Iterator[Clip]:
     """Yield recorded prompts; nobody saw the face, but it is known what was said when."""
+    silence = round(PAUSE * SAMPLE_RATE)
     for name, rows in json.loads((folder / 'phones.json').read_text()).items():
-        phones = tuple((ipa, start, end) for ipa, start, end in rows)
-        yield Clip(name, read_audio(folder / f'{name}.flac'),
+        phones = tuple((ipa, PAUSE + start, PAUSE + end) for ipa, start, end in rows)
+        yield Clip(name, np.pad(read_audio(folder / f'{name}.flac'), silence),
                    tuple((start, end) for ipa, start, end in phones if ipa != SILENCE),
                    phones=phones)
 

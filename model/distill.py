@@ -27,7 +27,7 @@ from model.batches import Batch, BatchConfig, draw
 from model.condition import UNSEEN, Condition, Cut
 from model.few_steps import Estimate, Place, consistency, two_as_one, unhurried
 from model.loop import take_steps
-from model.losses import coefficient_loss, lip_gap_loss, seal_loss, velocity_loss
+from model.losses import motion_losses
 from model.networks import KINDS, make
 from model.noise_levels import PAST
 from model.personal_losses import audio_feature_loss, manner, personal_enhancer_loss
@@ -67,6 +67,7 @@ class DistillConfig:
     velocity: float = 0.5
     lip_gap: float = 0.5
     seal: float = 0.0
+    closing: float = 0.0
     audio: float = 0.0                  # DiffusionTalker's L_ae
     contrast: float = 0.0               # its L_pc, and telling voices apart
     shortcut_share: float = 0.25        # of the excerpts learn a shortcut, the others the data
@@ -309,10 +310,7 @@ def losses(run: Distillation, config: DistillConfig, batch: Batch, starts: Start
     student = listen(run.network, batch, clean)
     said = student.estimate(guidance)(step.place, size)
     features = (what.condition.heard.transpose(1, 2).flatten(2) for what in (student, taught))
-    parts = {'coefficient': coefficient_loss(said, wanted),
-             'velocity': velocity_loss(said, wanted, batch.fps),
-             'lip_gap': lip_gap_loss(said, wanted, run.deviation),
-             'seal': seal_loss(said, wanted, run.mean, run.deviation),
+    parts = {**motion_losses(said, wanted, run.mean, run.deviation, batch.fps),
              'audio': audio_feature_loss(*features), **student.contrasts}
     if student.contrasts:
         same = torch.from_numpy(batch.style[:, None] == batch.style[None]).to(device)

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 from torch import Tensor
 
 from avatar_bridge import rig
 from model.metrics import LIP_GAP
+
+CLOSING: Final = 0.35           # likelihood from which on lips are shut rather than not
 
 
 def channel_weights() -> Tensor:
@@ -17,6 +21,24 @@ def channel_weights() -> Tensor:
     weights = torch.full((len(rig.NAMES),), 0.5)
     weights[list(rig.MOUTH)] = 2.0
     return weights
+
+
+def motion_losses(predicted: Tensor, clean: Tensor, mean: Tensor, deviation: Tensor, fps: float,
+                  ) -> dict[str, Tensor]:
+    """
+    Return every loss below by the name of its share in a configuration.
+
+    :param predicted: (batch, frames, 52) standardised
+    :param clean: likewise
+    :param mean: (52,) mean of the weights
+    :param deviation: (52,) their standard deviation
+    :param fps: frames a second
+    """
+    return {'coefficient': coefficient_loss(predicted, clean),
+            'velocity': velocity_loss(predicted, clean, fps),
+            'lip_gap': lip_gap_loss(predicted, clean, deviation),
+            'seal': seal_loss(predicted, clean, mean, deviation),
+            'closing': closing_loss(predicted, clean, mean, deviation)}
 
 
 def coefficient_loss(predicted: Tensor, clean: Tensor) -> Tensor:
@@ -52,10 +74,24 @@ def seal_loss(predicted: Tensor, clean: Tensor, mean: Tensor, deviation: Tensor)
     :param mean: (52,) mean of the weights
     :param deviation: (52,) their standard deviation
     """
+    return _seal_error(predicted, clean, mean, deviation).square().mean() / 0.02
+
+
+def closing_loss(predicted: Tensor, clean: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    """
+    Return the pinball loss of the square root of the lip gap, at the quantile `CLOSING`.
+
+    What minimises a squared error is a mean, and where lips may be shut or not a mean is half
+    shut. What minimises this is a quantile (Koenker and Bassett 1978): lips shut in full as soon
+    as that is likelier than `CLOSING`. Arguments are those of `seal_loss`.
+    """
+    error = _seal_error(predicted, clean, mean, deviation)
+    return torch.maximum((1 - CLOSING) * error, -CLOSING * error).mean() / 0.1
+
+
+def _seal_error(predicted: Tensor, clean: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    """Return by how much the root of the lip gap is too large, (batch, frames), root of dm."""
     row = torch.as_tensor(LIP_GAP, device=mean.device)
-
-    def root(coefficients: Tensor) -> Tensor:
-        gap = ((coefficients * deviation + mean) * row).sum(dim=-1)
-        return (gap.clamp(min=0.0) + 0.003).sqrt()
-
-    return (root(predicted) - root(clean)).square().mean() / 0.02
+    roots = [(((coefficients * deviation + mean) * row).sum(dim=-1).clamp(min=0.0) + 0.003).sqrt()
+             for coefficients in (predicted, clean)]
+    return roots[0] - roots[1]

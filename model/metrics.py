@@ -19,6 +19,7 @@ Array = NDArray[np.floating]
 CLOSED: Final = 0.15            # of the clip's 95th percentile: the lips count as shut
 SILENT: Final = 0.05            # of it: the mouth counts as at rest
 REACH: Final = 0.04             # seconds around a phone in which its closure may fall
+SETTING_OUT: Final = 0.1        # seconds before speech in which lips part, as a real talker's do,
 LETTING_GO: Final = 0.3         # seconds after speech in which the mouth may still move
 FLOOR: Final = -60.0            # dBFS under which nothing is loud
 BILABIALS: Final = frozenset('pbm')
@@ -145,11 +146,11 @@ def closures(gap: Array, phones: Iterable[tuple[str, float, float]], *, fps: flo
 
 def quiet_frames(count: int, speech: Iterable[tuple[float, float]], *,
                  fps: float) -> NDArray[np.bool_]:
-    """Mark the frames outside `speech` (start, end) and more than `LETTING_GO` after it."""
+    """Mark the frames `SETTING_OUT` or more before any of `speech` and `LETTING_GO` after it."""
     times = np.arange(count) / fps
     quiet = np.ones(count, bool)
     for start, end in speech:
-        quiet &= (times < start) | (times > end + LETTING_GO)
+        quiet &= (times < start - SETTING_OUT) | (times > end + LETTING_GO)
     return quiet
 
 

@@ -32,7 +32,7 @@ from model.data import Corpus, load_corpus
 from model.live_denoiser import LiveConfig
 from model.loop import mixed, take_steps
 from model.loop import save as save
-from model.losses import coefficient_loss, lip_gap_loss, seal_loss, velocity_loss
+from model.losses import motion_losses
 from model.networks import KINDS, make
 from model.personal_losses import manner
 from model.ranks import ALONE, Ranks, joined
@@ -57,6 +57,7 @@ class TrainConfig:
     velocity: float = 0.5
     lip_gap: float = 0.5
     seal: float = 0.0
+    closing: float = 0.0
     contrast: float = 0.1               # of each loss of telling voices apart
     seed: int = 1
     checkpoint_every: int = 200
@@ -165,10 +166,7 @@ def losses(run: Run, batch: Batch, device: str) -> dict[str, Tensor]:
         condition = Condition(heard, *run.network.align(cut), style)
         predicted = run.network.denoise(noisy, timesteps, condition)
     predicted = predicted.float()
-    return {'coefficient': coefficient_loss(predicted, clean),
-            'velocity': velocity_loss(predicted, clean, batch.fps),
-            'lip_gap': lip_gap_loss(predicted, clean, run.deviation),
-            'seal': seal_loss(predicted, clean, run.mean, run.deviation), **contrasts}
+    return {**motion_losses(predicted, clean, run.mean, run.deviation, batch.fps), **contrasts}
 
 
 def update(run: Run, config: TrainConfig, batch: Batch, device: str, ranks: Ranks = ALONE,
@@ -201,8 +199,8 @@ def descend(run: Run, total: Tensor, *, rate: float, average: float, ranks: Rank
 def shares(config: TrainConfig) -> dict[str, float]:
     """Return how much each loss counts."""
     return {'coefficient': 1.0, 'velocity': config.velocity, 'lip_gap': config.lip_gap,
-            'seal': config.seal, **dict.fromkeys(('identity', 'emotion', 'face'),
-                                                 config.contrast)}
+            'seal': config.seal, 'closing': config.closing,
+            **dict.fromkeys(('identity', 'emotion', 'face'), config.contrast)}
 
 
 def learning_rate_factor(step: int, config: TrainConfig) -> float:

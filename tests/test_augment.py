@@ -8,6 +8,7 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
+from avatar_bridge.config import PROFILES
 from avatar_bridge.rig import INDEX
 from model import augment
 from model.augment import AugmentConfig, Piece
@@ -144,6 +145,20 @@ def test_batches_without_changes_are_what_they_were(corpus):
 
 #: Sums of `features`, `clean`, `timesteps` and `noise` before there were changes of the sound.
 DIGEST = [-44031.6072, 1587.8734, 64.7459, -38.6552]
+
+
+def test_excerpts_may_be_cut_as_a_profile_cuts_a_stream(corpus):
+    config = BatchConfig(size=32, seconds=1.0, lead_in=0.2, profile_share=1.0)
+    batch = draw(corpus, config, np.random.default_rng(0))
+    found = set()
+    for times, blocks, horizons in zip(batch.times, batch.blocks, batch.horizons, strict=True):
+        following = times[np.searchsorted(blocks, 2)]       # block 1 is whole, so is its hop
+        hop = following - times[np.searchsorted(blocks, 1)]
+        lookahead = horizons[np.searchsorted(blocks, 1)] - following
+        if lookahead > -1:                                  # some excerpts are deaf
+            found.add((round(float(hop) * batch.fps), round(float(lookahead), 3)))
+    assert found == {(round(hop * batch.fps), round(lookahead, 3))
+                     for hop, lookahead in PROFILES.values()}
 
 
 @pytest.mark.parametrize('name', [

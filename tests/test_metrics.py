@@ -84,10 +84,10 @@ def test_a_closure_may_miss_its_phone_by_40_ms(late, hits):
     assert metrics.closures(gap, [('m', 0.5, 0.5)], fps=100).hits == hits
 
 
-def test_silence_begins_300_ms_after_speech():
-    quiet = metrics.quiet_frames(200, [(0.5, 1.0)], fps=100)
-    assert quiet[:50].all()
-    assert not quiet[50:131].any()
+def test_silence_ends_100_ms_before_speech_and_begins_300_ms_after_it():
+    quiet = metrics.quiet_frames(200, [(0.505, 1.0)], fps=100)
+    assert quiet[:41].all()
+    assert not quiet[41:131].any()
     assert quiet[131:].all()
 
 

@@ -81,6 +81,6 @@ def test_prompts_are_one_more_set_where_they_were_made(tmp_path):
     (tmp_path / 'phones.json').write_text(json.dumps(
         {'bin': [['sil', 0, 0.1], *(list(phone[:3]) for phone in PHONES)]}))
     clip, = clip_sets(tmp_path, tmp_path)['prompts']
-    assert clip.phones[1] == ('b', 0.10, 0.18)
-    assert clip.speech == ((0.10, 0.18), (0.18, 0.26), (0.26, 0.32))
-    assert len(clip.samples) == 8000
+    assert clip.phones[1] == ('b', 1.10, 1.18)          # a second of silence before and after
+    assert clip.speech == ((1.10, 1.18), (1.18, 1.26), (1.26, 1.32))
+    assert len(clip.samples) == 8000 + 2 * 16000
