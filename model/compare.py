@@ -66,18 +66,17 @@ class Workshop:
         """Return what a run is told that distils one."""
         return {**self.plan, 'steps': DISTILLING, 'average': 0.97}
 
-    @property
-    def voices(self) -> str:
-        """Return the file of who speaks, all in the teacher's manner, so that truths are alike."""
-        path = self.out / 'voices.json'
+    def voices(self, manner: str) -> str:
+        """Return the file of who speaks: each in a manner of `model.voice_styles`."""
+        path = self.out / f'voices_{manner}.json'
         if not path.exists():
             self.out.mkdir(parents=True, exist_ok=True)
-            voice_styles.build(Path(self.corpus), [Path('../shared/data/kokoro')], path, 'teacher')
+            voice_styles.build(Path(self.corpus), [Path('../shared/data/kokoro')], path, manner)
         return str(path)
 
-    def enrol(self, name: str) -> None:
+    def enrol(self, name: str, manner: str) -> None:
         """Give a run the library of the voices that it was trained with."""
-        corpus = voice_styles.load_voiced(self.corpus, self.voices)
+        corpus = voice_styles.load_voiced(self.corpus, self.voices(manner))
         personalisation.write_library(Path(self.run(name)),
                                       personalisation.library_voices(corpus))
 
@@ -123,20 +122,24 @@ def diffspeaker(coefficients: str, shop: Workshop) -> None:
     shop.ship(name)
 
 
-def diffusiontalker(shop: Workshop) -> None:
-    """Train DiffusionTalker's teacher and halve its 16 steps to 2."""
-    batch = replace(BATCH, voice_seconds=3.0)
-    teacher = shop.run('diffusiontalker_teacher')
-    train(TrainConfig(out=teacher, kind='diffusiontalker', diffusiontalker=TalkerConfig(**SIZES),
-                      voices=shop.voices, **{**shop.trained, 'batch': batch}), device='cpu')
-    shop.enrol('diffusiontalker_teacher')
-    shop.ship('diffusiontalker_teacher')
-    distil(DistillConfig(out=shop.run('diffusiontalker'), start_from=teacher, method='halving',
-                         voices=shop.voices, finest=16, coarsest=2, contrast=0.1, audio=0.1,
-                         **{**shop.distilled, 'steps': DISTILLING // 3 * 3, 'batch': batch}),
-           device='cpu')
-    shop.enrol('diffusiontalker')
-    shop.ship('diffusiontalker')
+def diffusiontalker(manner: str, shop: Workshop) -> None:
+    """
+    Train DiffusionTalker's teacher and halve its 16 steps to 2.
+
+    In the manner `teacher` all voices move alike, as for every system here, so that truths are
+    the same. Manners of their `own` are for `model.personalisation judge`.
+    """
+    name = 'diffusiontalker' if manner == 'teacher' else f'diffusiontalker_{manner}'
+    batch, teacher = replace(BATCH, voice_seconds=3.0), f'{name}_teacher'
+    train(TrainConfig(out=shop.run(teacher), kind='diffusiontalker', voices=shop.voices(manner),
+                      diffusiontalker=TalkerConfig(**SIZES), **{**shop.trained, 'batch': batch}),
+          device='cpu')
+    distil(DistillConfig(out=shop.run(name), start_from=shop.run(teacher), method='halving',
+                         voices=shop.voices(manner), finest=16, coarsest=2, contrast=0.1,
+                         audio=0.1, **{**shop.distilled, 'batch': batch}), device='cpu')
+    for run in (teacher, name):
+        shop.enrol(run, manner)
+        shop.ship(run)
 
 
 def codetalker(shop: Workshop) -> None:
@@ -155,7 +158,8 @@ SYSTEMS: Final[dict[str, Callable[[Workshop], None]]] = {
     'regression': regression,
     'diffspeaker': partial(diffspeaker, 'standardised'),
     'diffspeaker_raw': partial(diffspeaker, 'raw'),
-    'diffusiontalker': diffusiontalker,
+    'diffusiontalker': partial(diffusiontalker, 'teacher'),
+    'diffusiontalker_own': partial(diffusiontalker, 'own'),
     'codetalker': codetalker,
     'live': live,
 }
