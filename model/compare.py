@@ -25,7 +25,7 @@ from model.batches import BatchConfig
 from model.biased_denoiser import BiasedConfig
 from model.code_query import QueryConfig
 from model.codebook import CodebookConfig
-from model.distill import TOLD, DistillConfig, distil
+from model.distill import DistillConfig, distil
 from model.export import export
 from model.live_denoiser import LiveConfig
 from model.talker_denoiser import TalkerConfig
@@ -34,6 +34,7 @@ from model.train import TrainConfig, train
 SIZES: Final = {'width': 128, 'heads': 4, 'layers': 2, 'feed_forward': 320, 'encoder_blocks': 4}
 BATCH: Final = BatchConfig(size=16, seconds=1.6, grid_share=0.5)
 STEPS: Final = 1500
+HALVED: Final = (8, 4, 2, 1)    # steps of the students of halving
 DISTILLING: Final = 300         # more of them, for the networks that learn to do with few steps
 DATA: Final = [
     {'name': 'GRID audiovisual corpus, talker s1, training clips (Cooke et al. 2006)',
@@ -84,10 +85,10 @@ class Workshop:
         """Return the folder of a training run."""
         return str(self.out / 'runs' / f'{name}@{self.seed}')
 
-    def ship(self, name: str, write: Callable[..., float] = export) -> None:
-        """Export a run as the bundle of its name."""
+    def ship(self, name: str, write: Callable[..., float] = export, **more: object) -> None:
+        """Export a run as the bundle of its name; its manifest says `more`."""
         about = {'name': name, 'version': '0', 'styles': ['neutral'], 'data': DATA,
-                 'languages': ['en', 'es', 'it', 'pt'], 'licence': 'Apache-2.0'}
+                 'languages': ['en', 'es', 'it', 'pt'], 'licence': 'Apache-2.0', **more}
         write(Path(self.run(name)), self.out / 'bundles' / f'{name}@{self.seed}', about)
 
 
@@ -96,13 +97,19 @@ def live(shop: Workshop) -> None:
     batch = replace(BATCH, even_share=1.0)      # it is never handed its past
     train(TrainConfig(out=shop.run('live'), live=LiveConfig(**SIZES), lip_gap=1.0, seal=1.0,
                       **{**shop.trained, 'batch': batch}), device='cpu')
-    shop.ship('live')
-    for method in TOLD:
-        name = f'live_{method}'
-        distil(DistillConfig(out=shop.run(name), start_from=shop.run('live'), method=method,
-                             lip_gap=1.0, seal=1.0, shortcut_share=0.5, **shop.distilled),
-               device='cpu')
-        shop.ship(name)
+    shop.ship('live', steps=[1, 50])            # to compare with; more than 8 are of no use
+    told = {**shop.distilled, 'lip_gap': 1.0, 'seal': 1.0}
+    for method in ('shortcut', 'consistency'):
+        distil(DistillConfig(out=shop.run(f'live_{method}'), start_from=shop.run('live'),
+                             method=method, shortcut_share=0.5, **told), device='cpu')
+        shop.ship(f'live_{method}')
+    teacher, told['steps'] = 'live', DISTILLING // len(HALVED)
+    for steps in HALVED:                        # each student is the next one's teacher
+        student = f'live_halving{steps}'
+        distil(DistillConfig(out=shop.run(student), start_from=shop.run(teacher), finest=2 * steps,
+                             coarsest=steps, method='halving', **told), device='cpu')
+        shop.ship(student)
+        teacher = student
 
 
 def regression(shop: Workshop) -> None:

@@ -180,7 +180,7 @@ def manifest(config: DistillConfig) -> dict[str, Any]:
     fewest, most = 1, config.finest // 2
     if config.method == 'halving':
         fewest = most = config.coarsest
-    return {'steps': [fewest, most], 'usual_steps': min(2, most), 'guidance': 'baked',
+    return {'steps': [fewest, most], 'usual_steps': max(fewest, min(2, most)), 'guidance': 'baked',
             'past_from_steps': 1 if config.past_share else None}
 
 
