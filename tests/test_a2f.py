@@ -37,7 +37,7 @@ from avatar_bridge.a2f.server import ANIMATION, CLIPS, CONTROLLER, FACE, Server,
 
 pytestmark = pytest.mark.slow
 #: Of the long stream; 1200 is twenty minutes.
-SECONDS = int(os.environ.get('AVATAR_BRIDGE_A2F_SECONDS', '240'))
+SECONDS = int(os.environ.get('AVATAR_BRIDGE_A2F_SECONDS', '120'))
 PATIENCE = 60           # seconds; a busy machine is slow, nothing here waits for long
 
 

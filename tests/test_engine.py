@@ -152,7 +152,7 @@ class Loudness:
                 {'heard': audio.start + len(audio.samples)})
 
 
-PIECE = 20      # seconds
+PIECE = 12      # seconds
 
 
 def pieces(engine, samples, count):
