@@ -46,6 +46,7 @@ class BatchConfig:
     chunk_share: float = 0.0            # as one that goes on from a past,
     triangle_share: float = 0.0         # or as one that rolls (`model/noise_levels.py`)
     rungs: int = 4                      # of the ladder that it rolls on
+    style_share: float = 0.0            # of the synthetic excerpts are not in the first style
     hears: str = 'mel'                  # or `samples`, for an encoder of `model.speech_encoders`
     voice_seconds: float = 0.0          # of each voice are heard beside the excerpt, at most
     sound: augment.AugmentConfig = field(default_factory=augment.AugmentConfig)
@@ -74,8 +75,12 @@ def draw(corpus: Corpus, config: BatchConfig, rng: np.random.Generator) -> Batch
     frames = int(config.seconds * fps)
     features = int((config.lead_in + config.seconds) * CURVE_RATE) // 2 * 2
     clips, items = [], []
-    for _ in range(config.size):
-        clips.append(corpus.draw('grid' if rng.random() < config.grid_share else 'kokoro', rng))
+    styles = np.zeros(config.size, np.int64)
+    for place in range(config.size):
+        real = rng.random() < config.grid_share
+        if config.style_share and not real and rng.random() < config.style_share:
+            styles[place] = rng.integers(1, corpus.styles)
+        clips.append(corpus.draw('grid' if real else 'kokoro', rng, int(styles[place])))
         items.append(_excerpt(corpus, clips[-1], config, fps, rng))
     token_times = 0.02 * np.arange(1, features // 2 + 1, dtype=np.float32)
     batch = Batch(
@@ -87,7 +92,7 @@ def draw(corpus: Corpus, config: BatchConfig, rng: np.random.Generator) -> Batch
         np.stack([item[4] for item in items]),
         np.stack([item[5] for item in items]),
         np.repeat(token_times[None], config.size, axis=0),
-        np.zeros(config.size, np.int64),
+        styles,
         fps,
     )
     return _with_voices(batch, corpus, clips, config, rng) if config.voice_seconds else batch

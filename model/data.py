@@ -4,8 +4,9 @@
 """
 Training corpora: `python -m model.data DATA OUT` animates aligned speech with the teacher.
 
-The cache holds every clip's 16 kHz samples and its (n, 52) curves at 100 Hz. Real clips (GRID)
-keep the teacher's articulation, but their lips open as far as the talker's tracked lips did.
+The cache holds every clip's 16 kHz samples and its (n, 52) curves at 100 Hz, the teacher's in
+every style of `model/teacher_styles.py`. Real clips (GRID) keep the teacher's articulation, but
+their lips open as far as the talker's tracked lips did, whatever the style.
 Own recordings and BEAT (`docs/data.md`) have their own faces, or the teacher's where only the
 phones are known. Validation clips of GRID and whole voices (`model/voices.py`) are marked and
 never drawn for training.
@@ -14,15 +15,16 @@ never drawn for training.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
 import json
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 import zlib
 
 import numpy as np
@@ -43,6 +45,7 @@ from model.metrics import LIP_GAP, lip_gap
 from model.phones import Phone, from_kokoro, settle
 from model.prosody import pitch
 from model.teacher import RATE, animate, loudness, speaking
+from model.teacher_styles import NEUTRAL, STYLES, Style
 from model.voices import split_of_row
 from model.word_aligner import align, cepstra, learnt
 
@@ -59,6 +62,9 @@ LOADERS: Mapping[str, Callable[[Path], Iterator[Recording]]] = {
 }
 #: As what training draws them: as real faces, or as the teacher's.
 DRAWN_AS = {'textgrid': 'kokoro', 'live_link': 'grid', 'beat': 'grid'}
+#: Files of the cache: the face in each style, the first one's without its name.
+CURVES = {name: f'curves_{name}.f16' if place else 'curves.f16'
+          for place, name in enumerate(STYLES)}
 LONGEST = 30.0                  # seconds that the teacher animates at once
 BELIEVED = 0.1                  # confidence from which on a recording's offset is taken out,
 EXACT = 0.03                    # if it is more than these seconds: the estimate is no better
@@ -85,6 +91,18 @@ class Entry(NamedTuple):
     frames: int
 
 
+class Made(NamedTuple):
+    """A clip as it is built: its face in every style of `STYLES`, or one that has no style."""
+
+    samples: NDArray[np.int16]
+    faces: list[NDArray[np.float16]]
+
+    @property
+    def in_styles(self) -> list[NDArray[np.float16]]:
+        """Return a face for each style; who has but one keeps it."""
+        return self.faces if len(self.faces) > 1 else self.faces * len(STYLES)
+
+
 @dataclass(frozen=True)
 class Corpus:
     """The cache, opened."""
@@ -92,11 +110,18 @@ class Corpus:
     entries: list[Entry]
     audio: NDArray[np.int16]
     curves: NDArray[np.float16]
+    styled: tuple[NDArray[np.float16], ...] = ()        # in the other styles, where there are any
 
-    def clip(self, entry: Entry) -> Clip:
-        """Return one clip."""
+    @property
+    def styles(self) -> int:
+        """How many styles there are."""
+        return 1 + len(self.styled)
+
+    def clip(self, entry: Entry, style: int = 0) -> Clip:
+        """Return one clip, in the style of a number."""
+        curves = (self.curves, *self.styled)[style]
         return Clip(self.audio[entry.first_sample:entry.first_sample + entry.samples],
-                    self.curves[entry.first_frame:entry.first_frame + entry.frames])
+                    curves[entry.first_frame:entry.first_frame + entry.frames])
 
     def select(self, split: str, corpus: str = '') -> list[Entry]:
         """Return the entries of a split, of one corpus or of all."""
@@ -107,11 +132,12 @@ class Corpus:
         """Yield every training clip."""
         return (self.clip(entry) for entry in self.select('train'))
 
-    def draw(self, corpus: str, rng: np.random.Generator) -> Clip:
+    def draw(self, corpus: str, rng: np.random.Generator, style: int = 0) -> Clip:
         """Return a training clip, drawn in proportion to its length; of another corpus if none."""
         drawn_from = self._drawn_from
         entries, ends = drawn_from.get(corpus) or next(iter(drawn_from.values()))
-        return self.clip(entries[int(np.searchsorted(ends, rng.integers(ends[-1]), 'right'))])
+        return self.clip(entries[int(np.searchsorted(ends, rng.integers(ends[-1]), 'right'))],
+                         style)
 
     @cached_property
     def _drawn_from(self) -> dict[str, tuple[list[Entry], NDArray[np.int64]]]:
@@ -126,9 +152,10 @@ def load_corpus(folder: str | Path) -> Corpus:
     """Open the cache in `folder`; the arrays stay on the disk."""
     folder = Path(folder)
     entries = [Entry(*row) for row in json.loads((folder / 'clips.json').read_text())]
-    audio = np.memmap(folder / 'audio.i16', np.int16, 'r')
-    curves = np.memmap(folder / 'curves.f16', np.float16, 'r').reshape(-1, len(INDEX))
-    return Corpus(entries, audio, curves)
+    curves = [np.memmap(folder / name, np.float16, 'r').reshape(-1, len(INDEX))
+              for name in CURVES.values() if (folder / name).exists()]
+    return Corpus(entries, np.memmap(folder / 'audio.i16', np.int16, 'r'), curves[0],
+                  tuple(curves[1:]))
 
 
 def kokoro_phones(row: dict[str, object], samples: NDArray[np.float32]) -> list[Phone]:
@@ -138,16 +165,23 @@ def kokoro_phones(row: dict[str, object], samples: NDArray[np.float32]) -> list[
     return settle(phones, samples) if synthesiser == 'kokoro' else phones
 
 
-def kokoro_clip(row: dict[str, object], folder: Path) -> Clip:
-    """Return a Kokoro clip, animated."""
+def kokoro_clip(row: dict[str, object], folder: Path) -> Made:
+    """Return a Kokoro clip, animated in every style."""
     samples = read(folder / f'{row["id"]}.opus')
-    phones = kokoro_phones(row, samples)
-    return Clip(as_int16(samples), taught(phones, samples, str(row['id'])).astype(np.float16))
+    return Made(as_int16(samples),
+                in_every_style(kokoro_phones(row, samples), samples, str(row['id'])))
 
 
-def taught(phones: list[Phone], samples: NDArray[np.float32], name: str) -> NDArray[np.float64]:
+def in_every_style(phones: list[Phone], samples: NDArray[np.float32], name: str,
+                   ) -> list[NDArray[np.float16]]:
+    """Return what the teacher makes of a clip in each of `STYLES`."""
+    return [taught(phones, samples, name, style).astype(np.float16) for style in STYLES.values()]
+
+
+def taught(phones: list[Phone], samples: NDArray[np.float32], name: str, style: Style = NEUTRAL,
+           ) -> NDArray[np.float64]:
     """Return what the teacher makes of a clip: (frames, 52) at 100 Hz, brows and all."""
-    return animate(phones, loudness(samples), pitch=pitch(samples), rng=chance(name))
+    return animate(phones, loudness(samples), style=style, pitch=pitch(samples), rng=chance(name))
 
 
 def chance(name: str) -> np.random.Generator:
@@ -155,7 +189,7 @@ def chance(name: str) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(name.encode()))
 
 
-def grid_clip(clip: GridClip, corpus: GridCorpus) -> Clip:
+def grid_clip(clip: GridClip, corpus: GridCorpus) -> Made:
     """Return a GRID clip whose lips open as the talker's did."""
     samples = read(corpus.audio(clip.id))
     phones = align(corpus.words[clip.id], cepstra(samples), learnt())
@@ -163,16 +197,15 @@ def grid_clip(clip: GridClip, corpus: GridCorpus) -> Clip:
     followed = follow_gap(curves, phones, clip.gap)
     # A talker who breathes in opens his mouth; nothing in the sound says so.
     uttered = speaking(sounding(phones, np.arange(len(followed)) / RATE))
-    return Clip(as_int16(samples), (followed * uttered[:, None]).astype(np.float16))
+    return Made(as_int16(samples), [(followed * uttered[:, None]).astype(np.float16)])
 
 
-def recorded_clips(recording: Recording) -> Iterator[tuple[Recording, Clip]]:
+def recorded_clips(recording: Recording) -> Iterator[tuple[Recording, Made]]:
     """Yield the clips of a recording: with its face in time with its sound, or the teacher's."""
     if recording.curves is None:
         for part in recording.pieces(LONGEST):
             heard = part.samples.astype(np.float32) / 32768
-            made = taught(list(part.phones), heard, part.id)
-            yield part, Clip(part.samples, made.astype(np.float16))
+            yield part, Made(part.samples, in_every_style(list(part.phones), heard, part.id))
         return
     curves = motion.resample(recording.curves, recording.fps, RATE)
     late = estimate(recording.samples, lip_gap(curves), RATE)
@@ -180,7 +213,7 @@ def recorded_clips(recording: Recording) -> Iterator[tuple[Recording, Clip]]:
         curves = motion.shift(curves, RATE, -late.seconds)
     frames = -(-len(recording.samples) // (16000 // RATE))
     curves = np.pad(curves, ((0, max(0, frames - len(curves))), (0, 0)), mode='edge')[:frames]
-    yield recording, Clip(recording.samples, curves.astype(np.float16))
+    yield recording, Made(recording.samples, [curves.astype(np.float16)])
 
 
 def follow_gap(curves: NDArray[np.float64], phones: list[Phone], gap: NDArray[np.float64],
@@ -223,7 +256,7 @@ def as_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.clip(np.round(samples * 32767), -32768, 32767).astype(np.int16)
 
 
-Labelled = Iterator[tuple[tuple[str, ...], Clip]]      # an Entry's first fields, and the clip
+Labelled = Iterator[tuple[tuple[str, ...], Made]]      # an Entry's first fields, and the clip
 
 
 def kokoro_clips(folders: list[Path], pool: ProcessPoolExecutor) -> Labelled:
@@ -262,24 +295,26 @@ def build(data: Path, out: Path, speech: Path | None = None,
     """
     out.mkdir(parents=True, exist_ok=True)
     folders = [data / 'kokoro', *([] if speech is None else [speech])]
-    with (ProcessPoolExecutor(2) as pool, (out / 'audio.i16').open('wb') as audio,
-          (out / 'curves.f16').open('wb') as curves):
+    with ProcessPoolExecutor(2) as pool, ExitStack() as stack:
+        audio, *curves = (stack.enter_context((out / name).open('wb'))
+                          for name in ('audio.i16', *CURVES.values()))
         sources = [kokoro_clips(folders, pool)]
         if (data / 'grid_s1').is_dir():
             sources.append(grid_clips(data / 'grid_s1', pool))
         sources += [own_clips(name, folder) for name, folder in own.items()]
-        entries = [append(label, clip, (audio, curves)) for label, clip in chain(*sources)]
+        entries = [append(label, clip, audio, curves) for label, clip in chain(*sources)]
     (out / 'clips.json').write_text(json.dumps(entries))
 
 
-def append(label: tuple[str, ...], clip: Clip, files: tuple[object, object]) -> Entry:
-    """Write a clip behind the others; return its entry."""
-    audio, curves = files
-    first_sample = audio.tell() // 2                            # type: ignore[attr-defined]
-    first_frame = curves.tell() // 2 // len(INDEX)              # type: ignore[attr-defined]
-    audio.write(clip.samples.tobytes())                         # type: ignore[attr-defined]
-    curves.write(clip.curves.tobytes())                         # type: ignore[attr-defined]
-    return Entry(*label, first_sample, len(clip.samples), first_frame, len(clip.curves))
+def append(label: tuple[str, ...], clip: Made, audio: BinaryIO, curves: Sequence[BinaryIO],
+           ) -> Entry:
+    """Write a clip behind the others, its face in each style; return its entry."""
+    first_sample = audio.tell() // 2
+    first_frame = curves[0].tell() // 2 // len(INDEX)
+    audio.write(clip.samples.tobytes())
+    for file, face in zip(curves, clip.in_styles, strict=True):
+        file.write(face.tobytes())
+    return Entry(*label, first_sample, len(clip.samples), first_frame, len(clip.faces[0]))
 
 
 def main() -> None:

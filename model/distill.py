@@ -35,6 +35,7 @@ from model.settings import read_toml
 from model.train import (
     Run,
     TrainConfig,
+    check_styles,
     descend,
     learning_rate_factor,
     open_corpus,
@@ -338,6 +339,7 @@ def distil(config: DistillConfig, *, device: str) -> Distillation:
     """Distil to `config.steps`, from where the last checkpoint stands."""
     corpus = open_corpus(config)
     run = start(config, device)
+    check_styles(config.batch, corpus, run.network)
     take_steps(run, config,
                lambda rng: update(run, config, draw(corpus, config.batch, rng), rng, device))
     return run

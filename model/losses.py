@@ -13,7 +13,7 @@ from torch import Tensor
 from avatar_bridge import rig
 from model.metrics import LIP_GAP
 
-CLOSING: Final = 0.35           # likelihood from which on lips are shut rather than not
+CLOSING: Final = 0.25           # likelihood from which on lips are shut rather than not
 
 
 def channel_weights() -> Tensor:

@@ -27,9 +27,10 @@ class Style(NamedTuple):
     strain: float = 0.0         # of brows, lids, nose and bared teeth, in [0, 1]
 
 
+#: By name; the first is what a corpus and a network have if they have one.
 STYLES = MappingProxyType({
-    'mumbling': Style(0.5, 0.55, 0.6, 1.25, 1.3, 0.4),
     'neutral': Style(),
+    'mumbling': Style(0.5, 0.55, 0.6, 1.25, 1.3, 0.4),
     'articulate': Style(1.25, 1.3, 1.2, 0.8, 0.5, 1.3),
     'shouting': Style(1.75, 1.15, 1.2, 0.95, 0.7, 1.6, 1.0),
 })

@@ -40,6 +40,8 @@ from model.settings import read_toml
 from model.talker_denoiser import TalkerConfig
 from model.voice_styles import load_voiced
 
+STYLE = 'style.weight'          # the parameters of a table of styles
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -111,8 +113,9 @@ def start(config: TrainConfig, corpus: Corpus, device: str) -> Run:
     if config.start_from and not path.exists():
         saved = torch.load(Path(config.start_from) / 'checkpoint.pt', map_location=device,
                            weights_only=True)
-        run.network.load_state_dict(saved['average'])
-        run.average.load_state_dict(saved['average'])
+        parameters = with_styles(saved['average'], len(network.state_dict().get(STYLE, ())))
+        run.network.load_state_dict(parameters)
+        run.average.load_state_dict(parameters)
         run.mean, run.deviation = saved['mean'].to(device), saved['deviation'].to(device)
     elif path.exists():
         saved = torch.load(path, map_location=device, weights_only=True)
@@ -122,6 +125,15 @@ def start(config: TrainConfig, corpus: Corpus, device: str) -> Run:
         run.mean, run.deviation = saved['mean'].to(device), saved['deviation'].to(device)
         run.step = saved['step']
     return run
+
+
+def with_styles(parameters: dict[str, Tensor], styles: int) -> dict[str, Tensor]:
+    """Return the parameters for as many styles; new ones begin as the first."""
+    table = parameters.get(STYLE)
+    if table is None or len(table) >= styles:
+        return parameters
+    new = table[:1].expand(styles - len(table), -1)
+    return {**parameters, STYLE: torch.cat([table, new])}
 
 
 def statistics(corpus: Corpus) -> tuple[Tensor, Tensor]:
@@ -218,11 +230,20 @@ def open_corpus(config: TrainConfig) -> Corpus:
     return load_corpus(config.corpus)
 
 
+def check_styles(batch: BatchConfig, corpus: Corpus, network: torch.nn.Module) -> None:
+    """Refuse to draw styles that the corpus does not have, or for which there is no place."""
+    places = len(network.state_dict().get(STYLE, ()))
+    if batch.style_share and not 1 < corpus.styles <= places:
+        raise ValueError(f'style_share is {batch.style_share}: expected a corpus of 2 to {places} '
+                         f'styles, as the network has; this one has {corpus.styles}')
+
+
 def train(config: TrainConfig, *, device: str, ranks: Ranks = ALONE) -> Run:
     """Train to `config.steps`, from where the last checkpoint stands."""
     corpus = open_corpus(config)
     run = start(config, corpus, device)
     assert len(run.mean) == len(rig.NAMES)
+    check_styles(config.batch, corpus, run.network)
     part = replace(config.batch, size=ranks.share(config.batch.size))
     take_steps(run, config, lambda rng: update(run, config, draw(corpus, part, rng), device,
                                                ranks), ranks)

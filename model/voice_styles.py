@@ -90,9 +90,9 @@ class VoicedCorpus(Corpus):
 
     manners: dict[str, Manner] = field(default_factory=dict)        # by clip
 
-    def clip(self, entry: Entry) -> VoicedClip:         # type: ignore[override]
+    def clip(self, entry: Entry, style: int = 0) -> VoicedClip:     # type: ignore[override]
         """Return one clip in the manner of its voice."""
-        samples, curves = super().clip(entry)
+        samples, curves = super().clip(entry, style)
         manner = self.manners.get(entry.id)
         styled = curves if manner is None else in_manner(curves, manner)
         return VoicedClip(samples, styled, entry)
@@ -153,7 +153,7 @@ def load_voiced(corpus: str | Path, voices: str | Path) -> VoicedCorpus:
     clips = about['clips']
     entries = [entry._replace(voice=clips[entry.id]['voice'], split=clips[entry.id]['split'])
                if entry.id in clips else entry for entry in plain.entries]
-    return VoicedCorpus(entries, plain.audio, plain.curves,
+    return VoicedCorpus(entries, plain.audio, plain.curves, plain.styled,
                         {name: Manner(*row['manner']) for name, row in clips.items()})
 
 

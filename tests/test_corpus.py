@@ -20,6 +20,7 @@ from model.data import kokoro_clip, kokoro_phones, read
 from model.offsets import measure
 from model.phones import CLASS_OF, MARKS, from_kokoro
 from model.synthesisers import ARPABET, Spoken, SynthesiserError, from_flite
+from model.teacher_styles import STYLES
 from model.transcription import (
     ESPEAK_VOICES,
     TranscriptionError,
@@ -69,8 +70,10 @@ def test_the_layout_is_what_the_training_reads(tmp_path):
         samples = read(tmp_path / f'{row["id"]}.opus')
         assert len(samples) == round(16000 * row['dur'])
         assert np.abs(samples).max() > 0.5      # noise comes out of Opus with another peak
-        clip = kokoro_clip(row, tmp_path)
-        assert clip.curves[:, INDEX['jawOpen']].max() > 0.1
+        faces = dict(zip(STYLES, kokoro_clip(row, tmp_path).faces, strict=True))
+        jaws = {name: face[:, INDEX['jawOpen']].max() for name, face in faces.items()}
+        assert jaws['neutral'] > 0.1
+        assert jaws['mumbling'] < jaws['neutral'] < jaws['articulate'] < jaws['shouting']
 
 
 def test_a_stopped_run_goes_on_to_the_same_corpus(tmp_path):

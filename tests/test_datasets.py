@@ -19,6 +19,7 @@ from model.datasets import beat, biwi, live_link, text_grid, vocaset
 from model.datasets.plain_pickle import read_plain_pickle
 from model.datasets.recording import DatasetError, Recording, drawn_split
 from model.phones import CLASS_OF, SILENCE
+from model.teacher_styles import STYLES
 from model.vertex_head import load_head
 from model.vertex_sets import main
 
@@ -345,6 +346,10 @@ def test_own_recordings_become_a_cache_to_train_on(tmp_path):
     assert by_teacher[25, INDEX['mouthClose']] > 0.7 * by_teacher[25, INDEX['jawOpen']]
     assert own[50, INDEX['jawOpen']] == pytest.approx(0.5, abs=0.01)
     assert own[149, INDEX['jawOpen']] == pytest.approx(59 / 60, abs=0.01)   # the end is held
+    shouted, same, _ = (corpus.clip(entry, list(STYLES).index('shouting')).curves
+                        for entry in corpus.entries)
+    assert shouted[:, INDEX['jawOpen']].max() > 1.2 * by_teacher[:, INDEX['jawOpen']].max()
+    assert np.array_equal(same, own)                    # a recorded face is as it is
     rng = np.random.default_rng(0)
     assert {len(corpus.draw('grid', rng).samples) for _ in range(20)} == {24000, 48000}
     assert len(corpus.draw('kokoro', rng).samples) == 16000

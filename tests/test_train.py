@@ -1,12 +1,15 @@
 # Copyright 2026 The avatar_bridge authors
 # SPDX-License-Identifier: Apache-2.0
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 pytest.importorskip('torch')
 
-from tiny_corpus import BATCH, plan, write_corpus
+from tiny_corpus import BATCH, plan, tiny, write_corpus
+import torch
 
 from avatar_bridge.bundle import load_bundle
 from avatar_bridge.stream.engine import Engine
@@ -14,7 +17,7 @@ from model.batches import draw
 from model.data import load_corpus
 from model.export import export
 from model.settings import from_table
-from model.train import TrainConfig, statistics, train
+from model.train import TrainConfig, start, statistics, train
 
 pytestmark = pytest.mark.model
 
@@ -45,6 +48,44 @@ def test_what_is_exported_is_what_was_trained(corpus_path, tmp_path):
     assert export(tmp_path / 'run', tmp_path / 'tiny', about) < 1e-4
     frames = Engine(load_bundle(tmp_path / 'tiny')).push(np.zeros(16000, np.float32))
     assert len(frames) == 57
+
+
+@pytest.fixture
+def styled(tmp_path):
+    """Return a corpus whose second style opens the jaw half as far."""
+    folder = write_corpus(tmp_path)
+    curves = np.fromfile(folder / 'curves.f16', np.float16)
+    (0.5 * curves).tofile(folder / 'curves_mumbling.f16')
+    return folder
+
+
+def test_synthetic_excerpts_are_drawn_in_every_style(styled):
+    corpus, batch = load_corpus(styled), replace(BATCH, size=32, grid_share=0.5)
+    one, other = (draw(corpus, replace(batch, style_share=share), np.random.default_rng(2))
+                  for share in (0.0, 1.0))
+    assert not one.style.any()
+    assert 8 < other.style.sum() < 24                   # the real ones have the first
+    assert one.clean.max() > 0.45
+    assert other.clean[other.style == 1].max() < 0.26
+
+
+def test_new_styles_begin_as_the_first(styled, tmp_path):
+    train(plan(styled, tmp_path / 'one'), device='cpu')
+    wider = replace(tiny('live'), styles=2)
+    config = plan(styled, tmp_path / 'two', live=wider, start_from=str(tmp_path / 'one'))
+    run = start(config, load_corpus(styled), 'cpu')
+    assert run.network.style.weight[0].tolist() == run.network.style.weight[1].tolist()
+    train(replace(config, batch=replace(BATCH, style_share=0.5)), device='cpu')
+    learnt = torch.load(tmp_path / 'two' / 'checkpoint.pt')['network']['style.weight']
+    assert learnt[0].tolist() != learnt[1].tolist()
+
+
+def test_styles_that_a_corpus_or_a_network_has_not_are_refused(corpus_path, styled, tmp_path):
+    batch = replace(BATCH, style_share=0.5)
+    with pytest.raises(ValueError, match='this one has 1'):
+        train(plan(corpus_path, tmp_path / 'a', batch=batch), device='cpu')
+    with pytest.raises(ValueError, match='of 2 to 1 styles'):
+        train(plan(styled, tmp_path / 'b', batch=batch), device='cpu')
 
 
 def test_an_unknown_key_is_refused():
