@@ -32,6 +32,7 @@ from model.talker_denoiser import TalkerConfig
 from model.train import TrainConfig, train
 
 SIZES: Final = {'width': 128, 'heads': 4, 'layers': 2, 'feed_forward': 320, 'encoder_blocks': 4}
+OURS: Final = {'lip_gap': 1.0, 'seal': 1.0, 'closing': 1.0}        # losses of our own
 BATCH: Final = BatchConfig(size=16, seconds=1.6, grid_share=0.5)
 STEPS: Final = 1500
 HALVED: Final = (8, 4, 2, 1)    # steps of the students of halving
@@ -94,11 +95,11 @@ class Workshop:
 
 def live(shop: Workshop) -> None:
     """Train our own network, then teach it few steps by each method."""
-    batch = replace(BATCH, even_share=1.0)      # it is never handed its past
-    train(TrainConfig(out=shop.run('live'), live=LiveConfig(**SIZES), lip_gap=1.0, seal=1.0,
+    batch = replace(BATCH, blank_share=1.0, even_share=0.5)     # it is never handed its past
+    train(TrainConfig(out=shop.run('live'), live=LiveConfig(**SIZES), **OURS,
                       **{**shop.trained, 'batch': batch}), device='cpu')
     shop.ship('live', steps=[1, 50])            # to compare with; more than 8 are of no use
-    told = {**shop.distilled, 'lip_gap': 1.0, 'seal': 1.0}
+    told = {**shop.distilled, **OURS}
     for method in ('shortcut', 'consistency'):
         distil(DistillConfig(out=shop.run(f'live_{method}'), start_from=shop.run('live'),
                              method=method, shortcut_share=0.5, **told), device='cpu')
@@ -114,7 +115,7 @@ def live(shop: Workshop) -> None:
 
 def regression(shop: Workshop) -> None:
     """Train the deterministic baseline: our trunk and our losses, no noise."""
-    train(TrainConfig(out=shop.run('regression'), kind='regression', lip_gap=1.0, seal=1.0,
+    train(TrainConfig(out=shop.run('regression'), kind='regression', **OURS,
                       regression=LiveConfig(**SIZES), **shop.trained), device='cpu')
     shop.ship('regression')
 
