@@ -89,7 +89,8 @@ def peer(clip: Clip) -> Weights:
     import openfacefx  # the extra `judge`
     track = openfacefx.retarget(openfacefx.generate_from_alignment(
         openfacefx.from_phone_timestamps(
-            [(start, end, SPELT.get(symbol, symbol)) for symbol, start, end in clip.phones])),
+            [(max(0.0, start), end, SPELT.get(symbol, symbol))
+             for symbol, start, end in clip.phones])),
         openfacefx.PRESETS['arkit'])
     times = np.arange(round(len(clip.samples) / SAMPLE_RATE * FPS)) / float(FPS)
     weights = np.zeros((len(times), len(rig.NAMES)))
