@@ -43,7 +43,7 @@ def test_what_is_said_moves_the_mouth_and_what_is_unknown_moves_nobody(animate, 
     weights = animate(short)
     assert weights.shape == (60, 52)
     assert np.ptp(metrics.lip_gap(weights)) > 0.01
-    early = replace(short, phones=(('sil', -0.05, 0.02), *short.phones))     # as settled phones are
+    early = replace(short, phones=(('sil', -0.05, 0.02), *short.phones))    # as settled ones are
     assert animate(early).shape == (60, 52)
     assert len(animate(replace(short, phones=()))) == 0
 
