@@ -166,5 +166,5 @@ def teacher_labels(path: Path, samples: NDArray[np.int16]) -> dict[str, Array]:
 
     spoken = Recording(path.stem, 'train', '', '', samples,
                        phones=read_phones(path.with_suffix('.TextGrid')))
-    return {'weights': np.concatenate([clip.curves for _, clip in recorded_clips(spoken)]),
+    return {'weights': np.concatenate([clip.faces[0] for _, clip in recorded_clips(spoken)]),
             'fps': np.float64(RATE)}
