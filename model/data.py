@@ -45,7 +45,7 @@ from model.metrics import LIP_GAP, lip_gap
 from model.phones import Phone, from_kokoro, settle
 from model.prosody import pitch
 from model.teacher import RATE, animate, loudness, speaking
-from model.teacher_styles import NEUTRAL, STYLES, Style
+from model.teacher_styles import STYLES
 from model.voices import split_of_row
 from model.word_aligner import align, cepstra, learnt
 
@@ -175,13 +175,14 @@ def kokoro_clip(row: dict[str, object], folder: Path) -> Made:
 def in_every_style(phones: list[Phone], samples: NDArray[np.float32], name: str,
                    ) -> list[NDArray[np.float16]]:
     """Return what the teacher makes of a clip in each of `STYLES`."""
-    return [taught(phones, samples, name, style).astype(np.float16) for style in STYLES.values()]
+    loud, tone = loudness(samples), pitch(samples)      # the pitch takes longer than the face
+    return [animate(phones, loud, style=style, pitch=tone, rng=chance(name)).astype(np.float16)
+            for style in STYLES.values()]
 
 
-def taught(phones: list[Phone], samples: NDArray[np.float32], name: str, style: Style = NEUTRAL,
-           ) -> NDArray[np.float64]:
+def taught(phones: list[Phone], samples: NDArray[np.float32], name: str) -> NDArray[np.float64]:
     """Return what the teacher makes of a clip: (frames, 52) at 100 Hz, brows and all."""
-    return animate(phones, loudness(samples), style=style, pitch=pitch(samples), rng=chance(name))
+    return animate(phones, loudness(samples), pitch=pitch(samples), rng=chance(name))
 
 
 def chance(name: str) -> np.random.Generator:
