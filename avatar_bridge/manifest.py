@@ -83,3 +83,5 @@ def check_steps(manifest: dict[str, Any]) -> None:
         raise ValueError(f'guidance {manifest["guidance"]!r}, expected one of {GUIDANCE}')
     if manifest.setdefault('rungs', 1) < 1:
         raise ValueError(f'{manifest["rungs"]} rungs, expected 1 or more')
+    if not 0 <= manifest.setdefault('mouth_noise', 1.0) <= 1:
+        raise ValueError(f'mouth_noise {manifest["mouth_noise"]}, expected 0 to 1')

@@ -95,7 +95,7 @@ class Workshop:
 
 def live(shop: Workshop) -> None:
     """Train our own network, then teach it few steps by each method."""
-    batch = replace(BATCH, blank_share=1.0, even_share=0.5)     # it is never handed its past
+    batch = replace(BATCH, blank_share=1.0, even_share=0.3)     # it is never handed its past
     train(TrainConfig(out=shop.run('live'), live=LiveConfig(**SIZES), **OURS,
                       **{**shop.trained, 'batch': batch}), device='cpu')
     shop.ship('live', steps=[1, 50])            # to compare with; more than 8 are of no use

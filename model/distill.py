@@ -22,7 +22,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avatar_bridge.diffusion.sampler import Level
 from model.batches import Batch, BatchConfig, draw
 from model.condition import UNSEEN, Condition, Cut
 from model.few_steps import Estimate, Place, consistency, two_as_one, unhurried
@@ -30,6 +29,7 @@ from model.loop import take_steps
 from model.losses import motion_losses
 from model.networks import KINDS, make
 from model.noise_levels import PAST
+from model.noising import levels_at, noised
 from model.personal_losses import audio_feature_loss, manner, personal_enhancer_loss
 from model.settings import read_toml
 from model.train import (
@@ -39,7 +39,6 @@ from model.train import (
     descend,
     learning_rate_factor,
     open_corpus,
-    path,
     shares,
 )
 
@@ -290,20 +289,12 @@ def target(run: Distillation, config: DistillConfig, batch: Batch, taught: Heari
     return torch.where(place.active[..., None] > 0, wanted, step.clean)
 
 
-def levels_at(kind: str, timesteps: Tensor) -> Level:
-    """Return the levels of noise times (batch, frames), each part (batch, frames, 1)."""
-    parts = (torch.from_numpy(part).to(timesteps.device)
-             for part in path(kind, timesteps.cpu().numpy()))
-    return Level(*(part[..., None] for part in (timesteps, *parts)))
-
-
 def losses(run: Distillation, config: DistillConfig, batch: Batch, starts: Starts, device: str,
            ) -> dict[str, Tensor]:
     """Return the losses of one batch."""
     timesteps, active, size, guidance = (torch.from_numpy(part).to(device) for part in starts)
     clean = (torch.from_numpy(batch.clean).to(device) - run.mean) / run.deviation
-    level = levels_at(run.kind, timesteps)
-    noisy = level.alpha * clean + level.sigma * torch.from_numpy(batch.noise).to(device)
+    noisy = noised(run.kind, clean, torch.from_numpy(batch.noise).to(device), timesteps)
     step = Step(clean, Place(noisy, timesteps, active), size, guidance)
     with torch.no_grad():
         taught = listen(run.teacher, batch, clean)

@@ -29,7 +29,7 @@ class Kind:
 
 
 KINDS = {
-    'live': Kind(LiveConfig, LiveDenoiser, Sampling(past_from_steps=None)),
+    'live': Kind(LiveConfig, LiveDenoiser, Sampling(past_from_steps=None, mouth_noise=0.0)),
     'regression': Kind(LiveConfig, Regressor, Sampling(most_steps=1, past_from_steps=None)),
     'diffspeaker': Kind(BiasedConfig, BiasedDenoiser,
                         Sampling('scaled_linear', 1, 50, usual_steps=50, past_from_steps=None)),

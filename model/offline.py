@@ -57,7 +57,8 @@ class Offline:
             return self.network.denoise(noisy, times, condition)
 
         levels = evenly(steps or self.sampling.usual_steps, SCHEDULES[self.sampling.schedule])
-        noise = torch.from_numpy(frame_noise(seed, 0, frames))[None]
+        noise = torch.from_numpy(frame_noise(seed, 0, frames,
+                                             self.sampling.mouth_noise))[None]
         clean = sample(denoise, noise, levels=levels)[0].numpy()
         return np.clip(clean * self._deviation + self._mean, 0, 1).astype(np.float32)
 

@@ -24,7 +24,6 @@ import torch
 from torch import Tensor
 
 from avatar_bridge import rig
-from avatar_bridge.diffusion.sampler import SCHEDULES
 from model.batches import Batch, BatchConfig, draw
 from model.biased_denoiser import BiasedConfig
 from model.condition import Condition, Cut
@@ -33,7 +32,8 @@ from model.live_denoiser import LiveConfig
 from model.loop import mixed, take_steps
 from model.loop import save as save
 from model.losses import motion_losses
-from model.networks import KINDS, make
+from model.networks import make
+from model.noising import noised
 from model.personal_losses import manner
 from model.ranks import ALONE, Ranks, joined
 from model.settings import read_toml
@@ -151,15 +151,6 @@ def unscaled(corpus: Corpus) -> tuple[Tensor, Tensor]:      # noqa: ARG001 - as 
 SCALES = {'standardised': statistics, 'raw': unscaled}
 
 
-def path(kind: str, timesteps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return alpha and sigma of the kind's schedule, shaped as `timesteps`."""
-    level = SCHEDULES[KINDS[kind].sampling.schedule]
-    flat = [level(float(timestep)) for timestep in timesteps.ravel()]
-    alpha, sigma = (np.array(part, np.float32).reshape(timesteps.shape)
-                    for part in zip(*(level[1:] for level in flat), strict=True))
-    return alpha, sigma
-
-
 def losses(run: Run, batch: Batch, device: str) -> dict[str, Tensor]:
     """Return the losses of one batch."""
     def tensor(array: np.ndarray) -> Tensor:
@@ -167,8 +158,7 @@ def losses(run: Run, batch: Batch, device: str) -> dict[str, Tensor]:
 
     clean = (tensor(batch.clean) - run.mean) / run.deviation
     timesteps = tensor(batch.timesteps)
-    alpha, sigma = (tensor(part)[..., None] for part in path(run.kind, batch.timesteps))
-    noisy = alpha * clean + sigma * tensor(batch.noise)
+    noisy = noised(run.kind, clean, tensor(batch.noise), timesteps)
     with mixed(device, run.precision):
         state = [part.to(device) for part in run.network.initial_state(len(clean))]
         heard, _ = run.network.listen(tensor(batch.features), state)

@@ -38,8 +38,8 @@ def test_a_bundle_is_a_folder_that_can_be_moved(copy):
 
 @pytest.mark.parametrize('change', [
     {'format': 1}, {'network': 'other'}, {'rig': ['jawOpen']}, {'mean': [0.0]},
-    {'schedule': 'sine'}, {'guidance': 'free'}, {'rungs': 0}, {'styles': ['neutral']},
-    {'styles': {'a': [0.0], 'b': []}}, {'steps': [2, 8]}, {'files': {}},
+    {'schedule': 'sine'}, {'guidance': 'free'}, {'rungs': 0}, {'mouth_noise': 1.5},
+    {'styles': ['neutral']}, {'styles': {'a': [0.0], 'b': []}}, {'steps': [2, 8]}, {'files': {}},
     {'files': {'../listen.onnx': ''}}, {'fps': None}])
 def test_a_foreign_manifest_is_refused(copy, change):
     if change == {'fps': None}:

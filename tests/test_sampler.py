@@ -4,7 +4,9 @@
 import numpy as np
 import pytest
 
+from avatar_bridge import rig
 from avatar_bridge.diffusion.face_model import DiffusionFaceModel, Sampling, frame_noise
+from avatar_bridge.diffusion.rolling import RollingFaceModel
 from avatar_bridge.diffusion.sampler import (
     SCHEDULES,
     cosine_level,
@@ -89,6 +91,29 @@ def test_noise_belongs_to_the_seed_and_the_frame():
     assert np.array_equal(frame_noise(7, 110, 5), whole[10:15])
     assert not np.array_equal(frame_noise(8, 100, 20), whole)
     assert abs(float(frame_noise(7, -50, 200).std()) - 1.0) < 0.02
+
+
+@pytest.mark.parametrize('make', [DiffusionFaceModel, RollingFaceModel])
+def test_the_mouth_starts_from_as_much_noise_as_the_manifest_says(make):
+    class Keeping(Guided):
+        def denoise(self, noisy, timesteps, condition):
+            self.given = noisy
+            return super().denoise(noisy, timesteps, condition)
+
+    mouth, spec = list(rig.MOUTH), StreamSpec()
+    upper = [index for index in range(52) if index not in rig.MOUTH]
+    given = {}
+    for share in (0.0, 0.5, 1.0):
+        network = Keeping()
+        sampling = Sampling(past_from_steps=None, guidance='baked', mouth_noise=share)
+        model = make(network, spec, seed=7, sampling=sampling)
+        model.predict(AudioWindow(0, np.zeros(0, np.float32), 0, spec.window),
+                      np.zeros((0, 52), np.float32), model.initial_state())
+        given[share] = network.given
+    assert not given[0.0][:, mouth].any()
+    assert np.allclose(2 * given[0.5][:, mouth], given[1.0][:, mouth])
+    assert np.array_equal(given[0.0][:, upper], given[1.0][:, upper])
+    assert given[1.0][:, mouth].std() > 0.8
 
 
 class Guided:

@@ -39,13 +39,15 @@ class Sampling(NamedTuple):
     past_from_steps: int | None = 2         # final frames are given from so many on; None: never
     guidance: str = 'two_pass'              # or 'baked': the network is told how strong it is
     rungs: int = 1                          # hops in which noise becomes final; 1: in chunks
+    mouth_noise: float = 1.0                # deviation of the noise that the mouth starts from
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> Sampling:
         """Return what a bundle's manifest says."""
         least, most = manifest['steps']
         return cls(manifest['schedule'], least, most, manifest['usual_steps'],
-                   manifest['past_from_steps'], manifest['guidance'], manifest['rungs'])
+                   manifest['past_from_steps'], manifest['guidance'], manifest['rungs'],
+                   manifest['mouth_noise'])
 
 
 class DiffusionFaceModel:
@@ -86,10 +88,19 @@ class DiffusionFaceModel:
         def denoise(noisy: Weights, level: Level) -> Any:
             return estimate(noisy, timesteps(level, len(known), audio.frames))
 
-        noise = frame_noise(self._seed, audio.first_frame, audio.frames)
+        noise = self._noise(audio.first_frame, audio.frames)
         levels = evenly(self.steps, self._level)
         clean = sample(denoise, noise, levels=levels, known=known)
         return FrameWindow(audio.first_frame, np.asarray(clean)), state
+
+    def _noise(self, first_frame: int, frames: int) -> Weights:
+        """
+        Return what (frames, 52) coefficients start from.
+
+        Sound says what the mouth does and little of what brows do: the mouth may start from less
+        noise, for a likely motion, while the upper face is drawn (decision 31).
+        """
+        return frame_noise(self._seed, first_frame, frames, self._sampling.mouth_noise)
 
     def _past(self, known: Weights, evaluations: int) -> Weights:
         """Return the final frames that a frame of so many evaluations is to lean on."""
@@ -118,10 +129,16 @@ def timesteps(level: Level, known: int, frames: int) -> Weights:
     return times
 
 
-def frame_noise(seed: int, first_frame: int, frames: int) -> Weights:
-    """Return (frames, 52) unit noise that depends on the seed and each frame's index alone."""
-    noise = [_noise(seed, frame) for frame in range(first_frame, first_frame + frames)]
-    return np.array(noise, np.float32).reshape(frames, len(rig.NAMES))
+def frame_noise(seed: int, first_frame: int, frames: int, mouth: float = 1.0) -> Weights:
+    """
+    Return (frames, 52) noise that depends on the seed and each frame's index alone.
+
+    :param mouth: deviation of the noise of the mouth; that of the upper face is 1
+    """
+    drawn = [_noise(seed, frame) for frame in range(first_frame, first_frame + frames)]
+    noise = np.array(drawn, np.float32).reshape(frames, len(rig.NAMES))
+    noise[:, rig.MOUTH] *= mouth
+    return noise
 
 
 @lru_cache(maxsize=512)

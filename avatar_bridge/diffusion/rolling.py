@@ -22,7 +22,6 @@ from avatar_bridge.diffusion.face_model import (
     KNOWN_TIMESTEP,
     DiffusionFaceModel,
     Sampling,
-    frame_noise,
 )
 from avatar_bridge.diffusion.sampler import SCHEDULES, Level, ddim
 from avatar_bridge.frames import AudioWindow, FrameWindow, State, Weights
@@ -68,7 +67,7 @@ class RollingFaceModel(DiffusionFaceModel):
         hear, network = self._hear(whole, 1.0 / (self._height * self.steps), state['network'])
         past = self._past(known, self._height * self.steps)
         rest = len(known) - len(past)       # of the context, not handed over: noise, as ahead
-        before = np.concatenate([past, frame_noise(self._seed, audio.first_frame, rest)])
+        before = np.concatenate([past, self._noise(audio.first_frame, rest)])
         before_times = np.repeat([KNOWN_TIMESTEP, 1.0], [len(past), rest]).astype(np.float32)
 
         def estimate(noisy: Weights, times: Weights) -> Weights:
@@ -83,7 +82,7 @@ class RollingFaceModel(DiffusionFaceModel):
 
     def _moved(self, ladder: Ladder | None, first: int) -> Ladder:
         """Return the ladder from frame `first` on: what it had of these frames, else noise."""
-        noisy = frame_noise(self._seed, first, self._ahead)
+        noisy = self._noise(first, self._ahead)
         rungs = np.full(self._ahead, self._height)
         if ladder is not None:
             kept = max(0, ladder.first_frame + self._ahead - first)
