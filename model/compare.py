@@ -37,6 +37,7 @@ BATCH: Final = BatchConfig(size=16, seconds=1.6, grid_share=0.5)
 STEPS: Final = 1500
 HALVED: Final = (8, 4, 2, 1)    # steps of the students of halving
 DISTILLING: Final = 300         # more of them, for the networks that learn to do with few steps
+PERSONAL: Final = 3             # times as many, where who speaks is to be learnt too
 DATA: Final = [
     {'name': 'GRID audiovisual corpus, talker s1, training clips (Cooke et al. 2006)',
      'licence': 'CC-BY-4.0'},
@@ -135,16 +136,21 @@ def diffusiontalker(manner: str, shop: Workshop) -> None:
     Train DiffusionTalker's teacher and halve its 16 steps to 2.
 
     In the manner `teacher` all voices move alike, as for every system here, so that truths are
-    the same. Manners of their `own` are for `model.personalisation judge`.
+    the same. Manners of their `own` are for `model.personalisation judge`, and the one talker
+    of real recordings is a small part of them.
     """
-    name = 'diffusiontalker' if manner == 'teacher' else f'diffusiontalker_{manner}'
-    batch, teacher = replace(BATCH, voice_seconds=3.0), f'{name}_teacher'
+    name, longer, real = 'diffusiontalker', 1, BATCH.grid_share
+    if manner == 'own':
+        name, longer, real = 'diffusiontalker_own', PERSONAL, 0.2
+    batch, teacher = replace(BATCH, voice_seconds=3.0, grid_share=real), f'{name}_teacher'
     train(TrainConfig(out=shop.run(teacher), kind='diffusiontalker', voices=shop.voices(manner),
-                      diffusiontalker=TalkerConfig(**SIZES), **{**shop.trained, 'batch': batch}),
+                      diffusiontalker=TalkerConfig(**SIZES),
+                      **{**shop.trained, 'steps': longer * STEPS, 'batch': batch}),
           device='cpu')
     distil(DistillConfig(out=shop.run(name), start_from=shop.run(teacher), method='halving',
                          voices=shop.voices(manner), finest=16, coarsest=2, contrast=0.1,
-                         audio=0.1, **{**shop.distilled, 'batch': batch}), device='cpu')
+                         audio=0.1, **{**shop.distilled, 'steps': longer * DISTILLING,
+                                       'batch': batch}), device='cpu')
     for run in (teacher, name):
         shop.enrol(run, manner)
         shop.ship(run)

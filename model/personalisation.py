@@ -18,7 +18,7 @@ from fractions import Fraction
 import json
 from pathlib import Path
 import tempfile
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,13 +48,20 @@ STYLED: Final = [INDEX[name] for name in INDEX if name.startswith(
     ('jawOpen', 'mouthClose', 'mouthFunnel', 'mouthPucker', 'mouthSmile', 'mouthFrown', 'brow'))]
 
 
+class Error(NamedTuple):
+    """How wrong the STYLED weights are, root mean squares."""
+
+    frames: float               # of every frame: manner and articulation
+    manner: float               # of the mean of a clip: how much of each weight somebody uses
+
+
 class Judgement(NamedTuple):
-    """What enrolment is worth for one voice; errors are root mean squares of weights."""
+    """What enrolment is worth for one voice."""
 
     voice: str
-    enrolled: float             # error in the manner of the enrolled seconds
-    running: float              # error while the voice is learnt from what is being animated
-    average: float              # error in the style `average`
+    enrolled: Error             # in the manner of the enrolled seconds
+    running: Error              # while the voice is learnt from what is being animated
+    average: Error              # in the style `average`
     found: bool                 # of all voices' enrolled seconds, those of this one are nearest
 
 
@@ -130,8 +137,8 @@ def held_out(corpus: VoicedCorpus, seconds: float) -> dict[str, list[Entry]]:
 
 
 def error(bundle: Bundle, style: str, steps: int, corpus: VoicedCorpus, entries: Sequence[Entry],
-          ) -> float:
-    """Return the root mean square error of the STYLED weights, animated in a style."""
+          ) -> Error:
+    """Return how wrong clips of one voice are, animated in a style."""
     engine = Engine(bundle, EngineConfig(style=style, steps=steps, fps=Fraction(FPS)))
     wrong = []
     for entry in entries:
@@ -139,8 +146,14 @@ def error(bundle: Bundle, style: str, steps: int, corpus: VoicedCorpus, entries:
         made = spoken(engine, clip.samples.astype(np.float32) / 32768)
         truth = metrics.at_times(np.asarray(clip.curves, np.float32),
                                  np.arange(len(made)) / FPS, fps=CURVE_RATE)
-        wrong.append((made - truth)[:, STYLED] ** 2)
-    return float(np.sqrt(np.concatenate(wrong).mean()))
+        wrong.append((made - truth)[:, STYLED])
+    means = np.stack([clip.mean(axis=0) for clip in wrong])
+    return Error(rms(np.concatenate(wrong)), rms(means))
+
+
+def rms(values: Array) -> float:
+    """Return the root mean square."""
+    return float(np.sqrt(np.square(values).mean()))
 
 
 def nearest(first: Array, again: Array) -> NDArray[np.bool_]:
@@ -155,19 +168,31 @@ def unit(rows: Array) -> Array:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
+def plain(row: Judgement) -> dict[str, Any]:
+    """Return a judgement as JSON has it."""
+    return {name: value._asdict() if isinstance(value, Error) else value
+            for name, value in row._asdict().items()}
+
+
 def table(found: Sequence[Judgement]) -> str:
     """Return the judgements as a Markdown table, and what they amount to."""
-    lines = ['| voice | enrolled | running | average | own vector nearest |',
-             '|---|---|---|---|---|']
-    lines += [f'| {row.voice} | {row.enrolled:.4f} | {row.running:.4f} | {row.average:.4f} | '
-              f'{"yes" if row.found else "no"} |' for row in found]
-    better = sum(row.enrolled < row.average for row in found)
-    means = [float(np.mean([row[column] for row in found])) for column in (1, 2, 3)]
-    lines.append(f'| mean of {len(found)} | {means[0]:.4f} | {means[1]:.4f} | {means[2]:.4f} | '
-                 f'{np.mean([row.found for row in found]):.0%} |')
-    lines.append(f'\nEnrolment is better than the average style for {better} of {len(found)} '
-                 'voices that no training heard.')
+    names = [f'{style}, {kind}' for kind in Error._fields
+             for style in ('enrolled', 'running', 'average')]
+    lines = [f'| voice | {" | ".join(names)} | own vector nearest |', '|---' * 8 + '|']
+    errors = np.array([[row.enrolled, row.running, row.average] for row in found])
+    for row, each in zip(found, errors, strict=True):
+        lines.append(_line(row.voice, each, 'yes' if row.found else 'no'))
+    share = np.mean([row.found for row in found])
+    lines.append(_line(f'mean of {len(found)}', errors.mean(axis=0), f'{share:.0%}'))
+    better = (errors[:, 0] < errors[:, 2]).sum(axis=0)
+    lines.append(f'\nOf {len(found)} voices that no training heard, enrolment is better than the '
+                 f'average style for {better[0]} by all frames, for {better[1]} by the manner.')
     return '\n'.join(lines)
+
+
+def _line(name: str, errors: NDArray[np.floating], last: str) -> str:
+    """Return a row of the table; `errors` are (styles, kinds)."""
+    return f'| {name} | {" | ".join(f"{value:.4f}" for value in errors.T.flat)} | {last} |'
 
 
 def main() -> None:
@@ -194,7 +219,7 @@ def main() -> None:
                   clips=arguments.clips, steps=arguments.steps)
     print(table(found))
     if arguments.json:
-        arguments.json.write_text(json.dumps([row._asdict() for row in found], indent=1))
+        arguments.json.write_text(json.dumps([plain(row) for row in found], indent=1))
 
 
 if __name__ == '__main__':

@@ -21,7 +21,7 @@ from avatar_bridge.onnx_models import OnnxBackend  # noqa: E402
 from avatar_bridge.stream.engine import Engine  # noqa: E402
 from avatar_bridge.stream.voice import VoiceEstimate  # noqa: E402
 from model.export import export  # noqa: E402
-from model.personalisation import judge, nearest, table, write_library  # noqa: E402
+from model.personalisation import judge, nearest, plain, table, write_library  # noqa: E402
 from model.voice_styles import load_voiced  # noqa: E402
 
 pytestmark = pytest.mark.model
@@ -152,6 +152,7 @@ def test_enrolment_is_judged_on_voices_that_no_training_heard(bundle, tmp_path):
     corpus = load_voiced(tmp_path, tmp_path / 'voices.json')
     found = judge(bundle, corpus, seconds=1.5, clips=1, steps=1)
     assert [row.voice for row in found] == ['h', 'i']       # no blends, nobody trained with
-    assert all(0 < error < 1 for row in found for error in row[1:4])
+    assert all(0 < error.manner <= error.frames < 1 for row in found for error in row[1:4])
     assert len({row.enrolled for row in found} | {row.average for row in found}) == 4
     assert '| mean of 2 |' in table(found)
+    assert json.loads(json.dumps(plain(found[0])))['running'] == found[0].running._asdict()
