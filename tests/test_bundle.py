@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from avatar_bridge import load_bundle
-from avatar_bridge.bundle import SHIPPED
+from avatar_bridge.bundle import SHIPPED, read_sound
 from avatar_bridge.config import EngineConfig
 from avatar_bridge.errors import BundleError, UsageError
+from avatar_bridge.rig import INDEX
 from avatar_bridge.stream.engine import Engine
+
+NAMES = ('codetalker', 'diffspeaker', 'diffusiontalker', 'live')
 
 
 @pytest.fixture
@@ -24,11 +27,34 @@ def rewrite(folder, **changes):
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
-def test_the_shipped_bundle_is_whole_and_small():
-    bundle = load_bundle('live')
-    assert sum(path.stat().st_size for path in bundle.path.iterdir()) < 25 * 2**20
-    assert (bundle.path / 'README.md').is_file()
+@pytest.mark.parametrize('name', NAMES)
+def test_a_shipped_bundle_is_whole_and_licensed(name):
+    bundle = load_bundle(name)
+    assert {path.name for path in bundle.path.iterdir()} == {
+        'README.md', 'manifest.json', *bundle.manifest['files']}
+    assert bundle.manifest['licence'] and bundle.manifest['data']
     assert all(entry['licence'] for entry in bundle.manifest['data'])
+
+
+def test_shipped_bundles_are_small():
+    sizes = {name: sum(path.stat().st_size for path in (SHIPPED / name).iterdir())
+             for name in NAMES}
+    assert sizes.pop('live') < 25 * 2**20
+    assert 0 < sum(sizes.values()) < 25 * 2**20
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_a_shipped_bundle_speaks_and_comes_to_rest(name, speech):
+    bundle = load_bundle(name)
+    assert bundle.manifest['name'] == name
+    engine = Engine(bundle, EngineConfig(idle='off'))
+    quiet = np.zeros(16000, np.float32)
+    blocks = read_sound(str(speech), 16000)[8000:40000], quiet
+    frames = [frame for block in blocks for frame in engine.push(block)]
+    jaw = np.array([frame.weights[INDEX['jawOpen']] for frame in frames])
+    assert jaw.max() > 0.15
+    assert jaw.std() > 0.03
+    assert jaw[-15:].max() < 0.05
 
 
 def test_a_bundle_is_a_folder_that_can_be_moved(copy):

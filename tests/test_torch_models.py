@@ -35,15 +35,17 @@ def voice():
     return bundled_speech()[8000:22000]
 
 
-def frames(voice, block=800, **options):
-    engine = Engine(load_bundle(), EngineConfig(idle='off', **options))
+def frames(voice, block=800, bundle='live', **options):
+    engine = Engine(load_bundle(bundle), EngineConfig(idle='off', **options))
     found = [frame for start in range(0, len(voice), block)
              for frame in engine.push(voice[start:start + block])] + engine.flush()
     return np.stack([frame.weights for frame in found])
 
 
-@pytest.mark.parametrize('options', [{'steps': 1}, {'steps': 2, 'guidance': 1.5}, {'steps': 4}],
-                         ids=str)
+@pytest.mark.parametrize('options', [
+    {'steps': 1}, {'steps': 2, 'guidance': 1.5}, {'steps': 4},
+    {'bundle': 'diffspeaker', 'steps': 3}, {'bundle': 'codetalker'}, {'bundle': 'diffusiontalker'},
+], ids=str)
 def test_both_backends_make_the_same_frames(voice, options):
     expected = frames(voice, **options)
     assert expected.max() > 0.2
