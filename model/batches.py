@@ -18,11 +18,13 @@ from avatar_bridge.config import PROFILES
 from model import augment
 from model.data import Clip, Corpus
 from model.noise_levels import Levels, chunk, even, triangle
+from model.phones import NUMBERED
 
 Array = NDArray[np.float32]
 Number = TypeVar('Number', bound=np.number)
 CURVE_RATE = 100                        # frames per second of the corpus's curves
 LEAD = -(-mel.HISTORY // mel.STRIDE)    # frames before an excerpt that its first feature hears
+PHONE_DELAY = 0.06                      # seconds: what a token tells has sounded that long ago
 BABBLING = 4                            # clips that are heard behind one with babble
 
 
@@ -47,6 +49,7 @@ class BatchConfig:
     triangle_share: float = 0.0         # or as one that rolls (`model/noise_levels.py`)
     rungs: int = 4                      # of the ladder that it rolls on
     style_share: float = 0.0            # of the synthetic excerpts are not in the first style
+    phones: bool = False                # what sounds is told, too
     hears: str = 'mel'                  # or `samples`, for an encoder of `model.speech_encoders`
     voice_seconds: float = 0.0          # of each voice are heard beside the excerpt, at most
     sound: augment.AugmentConfig = field(default_factory=augment.AugmentConfig)
@@ -67,6 +70,7 @@ class Batch(NamedTuple):
     fps: float
     voices: Array | None = None         # (batch, 3, 2 m, 80) features of who speaks, if asked for
     lone: NDArray[np.bool_] | None = None       # (batch,) the voice has one clip only
+    phones: Array | None = None         # (batch, n, classes) 1 for what a token is to tell
 
 
 def draw(corpus: Corpus, config: BatchConfig, rng: np.random.Generator) -> Batch:
@@ -82,7 +86,7 @@ def draw(corpus: Corpus, config: BatchConfig, rng: np.random.Generator) -> Batch
             styles[place] = rng.integers(1, corpus.styles)
         clips.append(corpus.draw('grid' if real else 'kokoro', rng, int(styles[place])))
         items.append(_excerpt(corpus, clips[-1], config, fps, rng))
-    token_times = 0.02 * np.arange(1, features // 2 + 1, dtype=np.float32)
+    token_times = _token_times(features)
     batch = Batch(
         np.stack([item[0] for item in items]),
         np.stack([item[1] for item in items]),
@@ -94,6 +98,7 @@ def draw(corpus: Corpus, config: BatchConfig, rng: np.random.Generator) -> Batch
         np.repeat(token_times[None], config.size, axis=0),
         styles,
         fps,
+        phones=np.stack([item[6] for item in items]) if config.phones else None,
     )
     return _with_voices(batch, corpus, clips, config, rng) if config.voice_seconds else batch
 
@@ -115,6 +120,8 @@ def _excerpt(corpus: Corpus, clip: Clip, config: BatchConfig, fps: float,
              rng: np.random.Generator) -> tuple[Array, ...]:
     length = int((config.lead_in + config.seconds) * CURVE_RATE) // 2 * 2
     start = int(rng.integers(-60, max(-59, len(clip.curves) - length + 100)))     # in 10 ms
+    if config.phones:
+        clip = clip._replace(curves=np.hstack([clip.curves, _classes(clip)]))
     curves, samples = clip.curves, _padded(clip.samples, start * mel.STRIDE - mel.HISTORY,
                                            length * mel.STRIDE + mel.HISTORY)
     samples = samples.astype(np.float32) / 32768.0
@@ -124,7 +131,9 @@ def _excerpt(corpus: Corpus, clip: Clip, config: BatchConfig, fps: float,
     features = HEARD[config.hears](samples, config, rng)
     times = (config.lead_in + rng.uniform(0.0, 0.02)
              + np.arange(int(config.seconds * fps)) / fps)
+    curves, sounding = np.split(curves, [len(rig.NAMES)], axis=1)
     clean = _curves_at(curves, (times + start / CURVE_RATE) * CURVE_RATE)
+    phones = _curves_at(sounding, (_token_times(length) - PHONE_DELAY) * CURVE_RATE + start)
     if rng.random() < config.mirror_share:
         clean = clean[:, rig.MIRROR]
     blocks, horizons = _blocks(times, config, fps, rng)
@@ -137,7 +146,19 @@ def _excerpt(corpus: Corpus, clip: Clip, config: BatchConfig, fps: float,
     if config.even_share or config.chunk_share or config.triangle_share:
         levels = _sampled(levels, times, config, rng)
     return (features, clean, levels.timesteps, times.astype(np.float32), levels.blocks,
-            levels.horizons)
+            levels.horizons, phones)
+
+
+def _token_times(features: int) -> Array:
+    """Return when each token of an excerpt was complete, seconds."""
+    return 0.02 * np.arange(1, features // 2 + 1, dtype=np.float32)
+
+
+def _classes(clip: Clip) -> NDArray[np.float16]:
+    """Return (frames, classes) of a clip: 1 for the class that sounds, all 0 where unknown."""
+    if clip.phones is None:
+        raise ValueError('this cache has no phones: build it anew with python -m model.data')
+    return (clip.phones[:, None] == np.arange(len(NUMBERED))).astype(np.float16)
 
 
 def _sampled(levels: Levels, times: NDArray[np.float64], config: BatchConfig,

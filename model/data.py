@@ -42,7 +42,7 @@ from model.datasets.recording import DatasetError, Recording
 from model.face_offset import estimate
 from model.grid import GridClip, GridCorpus
 from model.metrics import LIP_GAP, lip_gap
-from model.phones import Phone, from_kokoro, settle
+from model.phones import UNKNOWN, Phone, class_numbers, from_kokoro, settle
 from model.prosody import pitch
 from model.teacher import RATE, animate, loudness, speaking
 from model.teacher_styles import STYLES
@@ -65,6 +65,7 @@ DRAWN_AS = {'textgrid': 'kokoro', 'live_link': 'grid', 'beat': 'grid'}
 #: Files of the cache: the face in each style, the first one's without its name.
 CURVES = {name: f'curves_{name}.f16' if place else 'curves.f16'
           for place, name in enumerate(STYLES)}
+PHONES = 'phones.u8'            # and what sounds
 LONGEST = 30.0                  # seconds that the teacher animates at once
 BELIEVED = 0.1                  # confidence from which on a recording's offset is taken out,
 EXACT = 0.03                    # if it is more than these seconds: the estimate is no better
@@ -75,6 +76,7 @@ class Clip(NamedTuple):
 
     samples: NDArray[np.int16]      # (n,) at 16 kHz
     curves: NDArray[np.float16]     # (frames, 52) at 100 Hz
+    phones: NDArray[np.uint8] | None = None     # (frames,) classes by `model.phones.NUMBERED`
 
 
 class Entry(NamedTuple):
@@ -96,6 +98,15 @@ class Made(NamedTuple):
 
     samples: NDArray[np.int16]
     faces: list[NDArray[np.float16]]
+    phones: Sequence[Phone] | None = None       # where they are known
+
+    @property
+    def classes(self) -> NDArray[np.uint8]:
+        """Return the class of phone that sounds at each frame."""
+        frames = len(self.faces[0])
+        if self.phones is None:
+            return np.full(frames, UNKNOWN, np.uint8)
+        return class_numbers(list(self.phones), frames, RATE)
 
     @property
     def in_styles(self) -> list[NDArray[np.float16]]:
@@ -111,6 +122,7 @@ class Corpus:
     audio: NDArray[np.int16]
     curves: NDArray[np.float16]
     styled: tuple[NDArray[np.float16], ...] = ()        # in the other styles, where there are any
+    phones: NDArray[np.uint8] | None = None             # caches of before they were kept have none
 
     @property
     def styles(self) -> int:
@@ -119,9 +131,10 @@ class Corpus:
 
     def clip(self, entry: Entry, style: int = 0) -> Clip:
         """Return one clip, in the style of a number."""
-        curves = (self.curves, *self.styled)[style]
+        frames = slice(entry.first_frame, entry.first_frame + entry.frames)
         return Clip(self.audio[entry.first_sample:entry.first_sample + entry.samples],
-                    curves[entry.first_frame:entry.first_frame + entry.frames])
+                    (self.curves, *self.styled)[style][frames],
+                    None if self.phones is None else self.phones[frames])
 
     def select(self, split: str, corpus: str = '') -> list[Entry]:
         """Return the entries of a split, of one corpus or of all."""
@@ -154,8 +167,9 @@ def load_corpus(folder: str | Path) -> Corpus:
     entries = [Entry(*row) for row in json.loads((folder / 'clips.json').read_text())]
     curves = [np.memmap(folder / name, np.float16, 'r').reshape(-1, len(INDEX))
               for name in CURVES.values() if (folder / name).exists()]
+    phones = folder / PHONES
     return Corpus(entries, np.memmap(folder / 'audio.i16', np.int16, 'r'), curves[0],
-                  tuple(curves[1:]))
+                  tuple(curves[1:]), np.memmap(phones, np.uint8, 'r') if phones.exists() else None)
 
 
 def kokoro_phones(row: dict[str, object], samples: NDArray[np.float32]) -> list[Phone]:
@@ -168,8 +182,8 @@ def kokoro_phones(row: dict[str, object], samples: NDArray[np.float32]) -> list[
 def kokoro_clip(row: dict[str, object], folder: Path) -> Made:
     """Return a Kokoro clip, animated in every style."""
     samples = read(folder / f'{row["id"]}.opus')
-    return Made(as_int16(samples),
-                in_every_style(kokoro_phones(row, samples), samples, str(row['id'])))
+    phones = kokoro_phones(row, samples)
+    return Made(as_int16(samples), in_every_style(phones, samples, str(row['id'])), phones)
 
 
 def in_every_style(phones: list[Phone], samples: NDArray[np.float32], name: str,
@@ -198,7 +212,7 @@ def grid_clip(clip: GridClip, corpus: GridCorpus) -> Made:
     followed = follow_gap(curves, phones, clip.gap)
     # A talker who breathes in opens his mouth; nothing in the sound says so.
     uttered = speaking(sounding(phones, np.arange(len(followed)) / RATE))
-    return Made(as_int16(samples), [(followed * uttered[:, None]).astype(np.float16)])
+    return Made(as_int16(samples), [(followed * uttered[:, None]).astype(np.float16)], phones)
 
 
 def recorded_clips(recording: Recording) -> Iterator[tuple[Recording, Made]]:
@@ -206,7 +220,8 @@ def recorded_clips(recording: Recording) -> Iterator[tuple[Recording, Made]]:
     if recording.curves is None:
         for part in recording.pieces(LONGEST):
             heard = part.samples.astype(np.float32) / 32768
-            yield part, Made(part.samples, in_every_style(list(part.phones), heard, part.id))
+            yield part, Made(part.samples, in_every_style(list(part.phones), heard, part.id),
+                             part.phones)
         return
     curves = motion.resample(recording.curves, recording.fps, RATE)
     late = estimate(recording.samples, lip_gap(curves), RATE)
@@ -297,22 +312,23 @@ def build(data: Path, out: Path, speech: Path | None = None,
     out.mkdir(parents=True, exist_ok=True)
     folders = [data / 'kokoro', *([] if speech is None else [speech])]
     with ProcessPoolExecutor(2) as pool, ExitStack() as stack:
-        audio, *curves = (stack.enter_context((out / name).open('wb'))
-                          for name in ('audio.i16', *CURVES.values()))
+        audio, sounds, *curves = (stack.enter_context((out / name).open('wb'))
+                                  for name in ('audio.i16', PHONES, *CURVES.values()))
         sources = [kokoro_clips(folders, pool)]
         if (data / 'grid_s1').is_dir():
             sources.append(grid_clips(data / 'grid_s1', pool))
         sources += [own_clips(name, folder) for name, folder in own.items()]
-        entries = [append(label, clip, audio, curves) for label, clip in chain(*sources)]
+        entries = [append(label, clip, audio, sounds, curves) for label, clip in chain(*sources)]
     (out / 'clips.json').write_text(json.dumps(entries))
 
 
-def append(label: tuple[str, ...], clip: Made, audio: BinaryIO, curves: Sequence[BinaryIO],
-           ) -> Entry:
-    """Write a clip behind the others, its face in each style; return its entry."""
+def append(label: tuple[str, ...], clip: Made, audio: BinaryIO, sounds: BinaryIO,
+           curves: Sequence[BinaryIO]) -> Entry:
+    """Write a clip behind the others, its phones, its face in each style; return its entry."""
     first_sample = audio.tell() // 2
     first_frame = curves[0].tell() // 2 // len(INDEX)
     audio.write(clip.samples.tobytes())
+    sounds.write(clip.classes.tobytes())
     for file, face in zip(curves, clip.in_styles, strict=True):
         file.write(face.tobytes())
     return Entry(*label, first_sample, len(clip.samples), first_frame, len(clip.faces[0]))

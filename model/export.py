@@ -25,6 +25,7 @@ from avatar_bridge.ports import Backend
 from model.bundle_writer import Exportable, rounded, run_command, write_bundle
 from model.condition import Condition, Cut
 from model.graph_writer import GraphWriter
+from model.live_denoiser import EAR
 from model.networks import KINDS, make
 
 
@@ -224,7 +225,8 @@ def export(run: Path, out: Path, about: dict[str, Any],
         'mouth_noise': sampling.mouth_noise,
         'mean': rounded(saved['mean']), 'deviation': rounded(saved['deviation']),
         **saved.get('manifest', {}), **about, 'styles': styles(network, about['styles'], run),
-        'parameters': sum(p.numel() for p in network.parameters()),
+        'parameters': sum(p.numel() for name, p in network.named_parameters()
+                          if not name.startswith(EAR)),
         'trained_steps': saved['step'],
     }
     return write_bundle(Exportable(partial(export_graphs, network), partial(difference, network),

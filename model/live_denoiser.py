@@ -22,6 +22,7 @@ from avatar_bridge.audio import mel
 from model.condition import Condition, Cut
 from model.layers import Attention, CausalConv, ConvBlock, SecondsBias, TimestepEmbedding, Told
 
+EAR = 'ear.'                                          # parameters that serve in training only
 TOKEN_SECONDS = 2 * mel.STRIDE / mel.SAMPLE_RATE      # the encoder halves the feature rate
 
 
@@ -35,6 +36,7 @@ class LiveConfig:
     feed_forward: int = 512
     encoder_blocks: int = 6
     styles: int = 1
+    phones: int = 0                     # classes that its ear is trained to tell; set by `train`
     told: tuple[str, ...] = ()          # of `layers.Told`: what a distilled network knows besides
     motion_span: tuple[float, float] = (-0.45, 0.45)
     audio_span: tuple[float, float] = (-0.5, 0.25)
@@ -135,6 +137,12 @@ class LiveDenoiser(Listener):
         self.norm = nn.LayerNorm(config.width)
         self.out = nn.Linear(config.width, len(rig.NAMES))
         nn.init.zeros_(self.out.weight)
+        if config.phones:
+            self.ear = nn.Linear(2 * config.layers * config.width, config.phones)
+
+    def classes(self, heard: Tensor) -> Tensor:
+        """Return logits (batch, tokens, phones) of what sounds, from what `listen` returned."""
+        return self.ear(heard.transpose(1, 2).flatten(2))
 
     def align(self, cut: Cut) -> tuple[Tensor, Tensor]:
         """

@@ -89,6 +89,17 @@ def closing_loss(predicted: Tensor, clean: Tensor, mean: Tensor, deviation: Tens
     return torch.maximum((1 - CLOSING) * error, -CLOSING * error).mean() / 0.1
 
 
+def phone_loss(logits: Tensor, shares: Tensor) -> Tensor:
+    """
+    Return the cross-entropy of what sounds; where that is not known nothing is lost.
+
+    :param logits: (batch, tokens, classes)
+    :param shares: likewise, 1 for the class that sounds, all 0 where it is not known
+    """
+    lost = -(shares * logits.log_softmax(dim=-1)).sum()
+    return lost / shares.sum().clamp(min=1.0)
+
+
 def _seal_error(predicted: Tensor, clean: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
     """Return by how much the root of the lip gap is too large, (batch, frames), root of dm."""
     row = torch.as_tensor(LIP_GAP, device=mean.device)

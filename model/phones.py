@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from model.articulation import (
     CLASS_OF,
+    CLASSES,
     GLIDES,
     MARKS,
     PAUSES,
@@ -27,6 +28,9 @@ from model.articulation import (
     class_of,
 )
 
+#: Classes by number; the last is silence.
+NUMBERED: Final = (*CLASSES, SILENCE)
+UNKNOWN: Final = 255            # number of what nobody has aligned
 LONGEST: Final = 0.3            # seconds; an aligner hides pauses in longer phones
 NUCLEUS: Final = 0.55           # of a diphthong, before it glides
 UNMARKED: Final = 0.5           # stress of a full vowel where no vowel of the clip has a mark
@@ -49,6 +53,15 @@ class Phone(NamedTuple):
     def length(self) -> float:
         """Seconds that it lasts."""
         return self.end - self.start
+
+
+def class_numbers(phones: list[Phone], frames: int, rate: float) -> NDArray[np.uint8]:
+    """Return the number of the class that sounds at each frame, (frames,); `rate` in 1/s."""
+    numbers = np.full(frames, NUMBERED.index(SILENCE), np.uint8)
+    for phone in phones:
+        numbers[max(0, round(phone.start * rate)):round(phone.end * rate)] = (
+            NUMBERED.index(phone.kind))
+    return numbers
 
 
 def from_kokoro(rows: list[list[object]], *, shift: float = 0.0) -> list[Phone]:

@@ -28,13 +28,14 @@ from model.batches import Batch, BatchConfig, draw
 from model.biased_denoiser import BiasedConfig
 from model.condition import Condition, Cut
 from model.data import Corpus, load_corpus
-from model.live_denoiser import LiveConfig
+from model.live_denoiser import EAR, LiveConfig
 from model.loop import mixed, take_steps
 from model.loop import save as save
-from model.losses import motion_losses
+from model.losses import motion_losses, phone_loss
 from model.networks import make
 from model.noising import noised
 from model.personal_losses import manner
+from model.phones import NUMBERED
 from model.ranks import ALONE, Ranks, joined
 from model.settings import read_toml
 from model.talker_denoiser import TalkerConfig
@@ -61,6 +62,7 @@ class TrainConfig:
     seal: float = 0.0
     closing: float = 0.0
     contrast: float = 0.1               # of each loss of telling voices apart
+    phones: float = 0.0                 # of telling the classes of phones apart
     seed: int = 1
     checkpoint_every: int = 200
     threads: int = 2
@@ -76,7 +78,13 @@ class TrainConfig:
     @property
     def network(self) -> Any:
         """Sizes of the network that is trained."""
-        return getattr(self, self.kind)
+        sizes = getattr(self, self.kind)
+        return replace(sizes, phones=len(NUMBERED)) if self.phones else sizes
+
+    @property
+    def told(self) -> BatchConfig:
+        """How excerpts are drawn, with what the losses want to know."""
+        return replace(self.batch, phones=bool(self.phones))
 
 
 @dataclass
@@ -114,6 +122,7 @@ def start(config: TrainConfig, corpus: Corpus, device: str) -> Run:
         saved = torch.load(Path(config.start_from) / 'checkpoint.pt', map_location=device,
                            weights_only=True)
         parameters = with_styles(saved['average'], len(network.state_dict().get(STYLE, ())))
+        parameters = with_ear(parameters, network)
         run.network.load_state_dict(parameters)
         run.average.load_state_dict(parameters)
         run.mean, run.deviation = saved['mean'].to(device), saved['deviation'].to(device)
@@ -134,6 +143,14 @@ def with_styles(parameters: dict[str, Tensor], styles: int) -> dict[str, Tensor]
         return parameters
     new = table[:1].expand(styles - len(table), -1)
     return {**parameters, STYLE: torch.cat([table, new])}
+
+
+def with_ear(parameters: dict[str, Tensor], network: Any) -> dict[str, Tensor]:
+    """Return the parameters with the network's own for telling phones, or with none."""
+    others = {name: value for name, value in parameters.items() if not name.startswith(EAR)}
+    own = network.state_dict()
+    return {**others, **{name: parameters.get(name, own[name]) for name in own
+                         if name.startswith(EAR)}}
 
 
 def statistics(corpus: Corpus) -> tuple[Tensor, Tensor]:
@@ -167,15 +184,19 @@ def losses(run: Run, batch: Batch, device: str) -> dict[str, Tensor]:
         style, contrasts = manner(run.network, batch, clean)
         condition = Condition(heard, *run.network.align(cut), style)
         predicted = run.network.denoise(noisy, timesteps, condition)
+        told = {} if batch.phones is None else {
+            'phones': phone_loss(run.network.classes(heard), tensor(batch.phones))}
     predicted = predicted.float()
-    return {**motion_losses(predicted, clean, run.mean, run.deviation, batch.fps), **contrasts}
+    return {**motion_losses(predicted, clean, run.mean, run.deviation, batch.fps), **contrasts,
+            **told}
 
 
 def update(run: Run, config: TrainConfig, batch: Batch, device: str, ranks: Ranks = ALONE,
            ) -> dict[str, float]:
     """Take one step, the same on every rank; return the losses of this rank's part."""
     parts = losses(run, batch, device)
-    total = sum(share * parts[name] for name, share in shares(config).items() if name in parts)
+    counts = {**shares(config), 'phones': config.phones}
+    total = sum(share * parts[name] for name, share in counts.items() if name in parts)
     descend(run, total, rate=config.learning_rate * learning_rate_factor(run.step, config),
             average=config.average, ranks=ranks)
     found = torch.stack([value.detach() for value in parts.values()])
@@ -234,7 +255,7 @@ def train(config: TrainConfig, *, device: str, ranks: Ranks = ALONE) -> Run:
     run = start(config, corpus, device)
     assert len(run.mean) == len(rig.NAMES)
     check_styles(config.batch, corpus, run.network)
-    part = replace(config.batch, size=ranks.share(config.batch.size))
+    part = replace(config.told, size=ranks.share(config.batch.size))
     take_steps(run, config, lambda rng: update(run, config, draw(corpus, part, rng), device,
                                                ranks), ranks)
     return run

@@ -65,6 +65,7 @@ class VoicedClip(NamedTuple):
     samples: NDArray[np.int16]          # (n,) at 16 kHz
     curves: NDArray[np.float16]         # (frames, 52) at 100 Hz
     entry: Entry
+    phones: NDArray[np.uint8] | None = None
 
 
 def in_manner(curves: Array, manner: Manner) -> NDArray[np.float32]:
@@ -92,10 +93,10 @@ class VoicedCorpus(Corpus):
 
     def clip(self, entry: Entry, style: int = 0) -> VoicedClip:     # type: ignore[override]
         """Return one clip in the manner of its voice."""
-        samples, curves = super().clip(entry, style)
+        samples, curves, phones = super().clip(entry, style)
         manner = self.manners.get(entry.id)
         styled = curves if manner is None else in_manner(curves, manner)
-        return VoicedClip(samples, styled, entry)
+        return VoicedClip(samples, styled, entry, phones)
 
     def views(self, clip: VoicedClip, length: int, rng: np.random.Generator,
               ) -> NDArray[np.int16]:
@@ -153,7 +154,7 @@ def load_voiced(corpus: str | Path, voices: str | Path) -> VoicedCorpus:
     clips = about['clips']
     entries = [entry._replace(voice=clips[entry.id]['voice'], split=clips[entry.id]['split'])
                if entry.id in clips else entry for entry in plain.entries]
-    return VoicedCorpus(entries, plain.audio, plain.curves, plain.styled,
+    return VoicedCorpus(entries, plain.audio, plain.curves, plain.styled, plain.phones,
                         {name: Manner(*row['manner']) for name, row in clips.items()})
 
 

@@ -32,7 +32,8 @@ def test_a_shipped_bundle_is_whole_and_licensed(name):
     bundle = load_bundle(name)
     assert {path.name for path in bundle.path.iterdir()} == {
         'README.md', 'manifest.json', *bundle.manifest['files']}
-    assert bundle.manifest['licence'] and bundle.manifest['data']
+    assert bundle.manifest['licence']
+    assert bundle.manifest['data']
     assert all(entry['licence'] for entry in bundle.manifest['data'])
 
 

@@ -18,7 +18,7 @@ from model.data import build, load_corpus
 from model.datasets import beat, biwi, live_link, text_grid, vocaset
 from model.datasets.plain_pickle import read_plain_pickle
 from model.datasets.recording import DatasetError, Recording, drawn_split
-from model.phones import CLASS_OF, SILENCE
+from model.phones import CLASS_OF, NUMBERED, SILENCE, UNKNOWN
 from model.teacher_styles import STYLES
 from model.vertex_head import load_head
 from model.vertex_sets import main
@@ -350,6 +350,10 @@ def test_own_recordings_become_a_cache_to_train_on(tmp_path):
                         for entry in corpus.entries)
     assert shouted[:, INDEX['jawOpen']].max() > 1.2 * by_teacher[:, INDEX['jawOpen']].max()
     assert np.array_equal(same, own)                    # a recorded face is as it is
+    sounding, unheard, _ = (corpus.clip(entry).phones for entry in corpus.entries)
+    assert NUMBERED[sounding[25]] == 'bilabial'         # where the lips are shut, above
+    assert NUMBERED[sounding[99]] == SILENCE
+    assert (unheard == UNKNOWN).all()
     rng = np.random.default_rng(0)
     assert {len(corpus.draw('grid', rng).samples) for _ in range(20)} == {24000, 48000}
     assert len(corpus.draw('kokoro', rng).samples) == 16000

@@ -16,8 +16,10 @@ from avatar_bridge.stream.engine import Engine
 from model.batches import draw
 from model.data import load_corpus
 from model.export import export
+from model.networks import make
+from model.phones import NUMBERED, SILENCE, UNKNOWN
 from model.settings import from_table
-from model.train import TrainConfig, start, statistics, train
+from model.train import TrainConfig, losses, start, statistics, train
 
 pytestmark = pytest.mark.model
 
@@ -86,6 +88,64 @@ def test_styles_that_a_corpus_or_a_network_has_not_are_refused(corpus_path, styl
         train(plan(corpus_path, tmp_path / 'a', batch=batch), device='cpu')
     with pytest.raises(ValueError, match='of 2 to 1 styles'):
         train(plan(styled, tmp_path / 'b', batch=batch), device='cpu')
+
+
+@pytest.fixture
+def sounding(tmp_path):
+    """Return a corpus whose bursts of noise are sibilants, for all that is known of clip 0."""
+    folder = write_corpus(tmp_path)
+    jaw = np.fromfile(folder / 'curves.f16', np.float16).reshape(-1, 52)[:, 0]
+    classes = np.where(jaw > 0, NUMBERED.index('sibilant'), NUMBERED.index(SILENCE))
+    classes[:200] = UNKNOWN
+    classes.astype(np.uint8).tofile(folder / 'phones.u8')
+    return folder
+
+
+def test_a_batch_tells_what_sounded_when_a_token_was_complete(sounding):
+    corpus = load_corpus(sounding)
+    batch = draw(corpus, replace(BATCH, size=32, phones=True), np.random.default_rng(2))
+    assert batch.phones.shape == (32, batch.token_times.shape[1], len(NUMBERED))
+    assert set(np.unique(batch.phones.sum(axis=-1))) <= {0.0, 1.0}      # unknown, or one of them
+    sibilant = batch.phones[:, :, NUMBERED.index('sibilant')]
+    assert 0.05 < sibilant.mean() < 0.6
+    # What is told has sounded 60 ms ago: the jaw was open when it did.
+    jaw = [np.interp(batch.token_times[0] - 0.06, times, clean[:, 0], 0, 0)
+           for times, clean in zip(batch.times, batch.clean, strict=True)]
+    known = batch.phones.sum(axis=-1) * (batch.token_times - 0.06 > batch.times[:, :1]) > 0
+    assert np.corrcoef(np.array(jaw)[known], sibilant[known])[0, 1] > 0.9
+    plain = draw(corpus, replace(BATCH, size=32), np.random.default_rng(2))
+    assert all(np.array_equal(a, b) for a, b in zip(plain[:9], batch[:9], strict=True))
+    assert plain.phones is None
+
+
+def test_phones_are_learnt_and_leave_no_trace_in_the_bundle(sounding, tmp_path):
+    run = train(plan(sounding, tmp_path / 'run', steps=60, phones=1.0), device='cpu')
+    batch = draw(load_corpus(sounding), replace(BATCH, size=16, phones=True),
+                 np.random.default_rng(5))
+    found = losses(run, batch, 'cpu')['phones']
+    assert found < 0.5 * np.log(len(NUMBERED))
+    about = {'name': 'tiny', 'version': '0', 'styles': ['neutral'], 'languages': ['en'],
+             'data': [], 'licence': 'Apache-2.0'}
+    export(tmp_path / 'run', tmp_path / 'tiny', about)
+    plainly = make('live', tiny('live'))
+    assert load_bundle(tmp_path / 'tiny').manifest['parameters'] == sum(
+        parameter.numel() for parameter in plainly.parameters())
+
+
+def test_who_learnt_no_phones_goes_on_with_them_and_back(sounding, tmp_path):
+    train(plan(sounding, tmp_path / 'one'), device='cpu')
+    train(plan(sounding, tmp_path / 'two', phones=0.1, start_from=str(tmp_path / 'one')),
+          device='cpu')
+    train(plan(sounding, tmp_path / 'three', start_from=str(tmp_path / 'two')), device='cpu')
+    names = {folder: set(torch.load(tmp_path / folder / 'checkpoint.pt')['network'])
+             for folder in ('one', 'two', 'three')}
+    assert names['two'] - names['one'] == {'ear.weight', 'ear.bias'}
+    assert names['three'] == names['one']
+
+
+def test_a_cache_without_phones_is_told_apart(corpus_path, tmp_path):
+    with pytest.raises(ValueError, match='build it anew'):
+        train(plan(corpus_path, tmp_path / 'run', phones=0.1), device='cpu')
 
 
 def test_an_unknown_key_is_refused():
