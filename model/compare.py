@@ -95,11 +95,16 @@ class Workshop:
 
 
 def live(shop: Workshop) -> None:
-    """Train our own network, then teach it few steps by each method."""
+    """Train our own network."""
     batch = replace(BATCH, blank_share=1.0, even_share=0.3)     # it is never handed its past
     train(TrainConfig(out=shop.run('live'), live=LiveConfig(**SIZES), **OURS,
                       **{**shop.trained, 'batch': batch}), device='cpu')
     shop.ship('live', steps=[1, 50])            # to compare with; more than 8 are of no use
+
+
+def live_and_students(shop: Workshop) -> None:
+    """Train our own network, then teach it few steps by each method."""
+    live(shop)
     told = {**shop.distilled, **OURS}
     for method in ('shortcut', 'consistency'):
         distil(DistillConfig(out=shop.run(f'live_{method}'), start_from=shop.run('live'),
@@ -175,8 +180,10 @@ SYSTEMS: Final[dict[str, Callable[[Workshop], None]]] = {
     'diffusiontalker': partial(diffusiontalker, 'teacher'),
     'diffusiontalker_own': partial(diffusiontalker, 'own'),
     'codetalker': codetalker,
-    'live': live,
+    'live': live_and_students,
+    'live_alone': live,
 }
+DEFAULT: Final = [name for name in SYSTEMS if name != 'live_alone']     # it is a part of `live`
 
 
 def make(name: str, shop: Workshop) -> None:
@@ -186,7 +193,7 @@ def make(name: str, shop: Workshop) -> None:
 
 def jobs(arguments: argparse.Namespace) -> Iterator[tuple[str, Workshop]]:
     """Yield what is to be made, the first seed of every system first."""
-    for seed, name in product(arguments.seeds, arguments.system or SYSTEMS):
+    for seed, name in product(arguments.seeds, arguments.system or DEFAULT):
         yield name, Workshop(arguments.out, arguments.corpus, seed)
 
 
