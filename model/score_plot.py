@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +18,6 @@ from model.score_table import Row, is_figure
 
 PANELS: Final = {'correlation': 'lip-gap correlation, lag 0', 'closure_f1': 'F1 of p b m',
                  'lve': 'LVE, mm²', 'fdd_size': '|FDD|, mm²'}
-BEST_SET: Final = 'kokoro'              # whose clips have a truth for every figure
 
 
 def draw(path: Path, rows: Sequence[Row], clip: Clip, gaps: Mapping[str, Array], fps: float,
@@ -33,8 +34,8 @@ def draw(path: Path, rows: Sequence[Row], clip: Clip, gaps: Mapping[str, Array],
 
     figure = pyplot.figure(figsize=(15, 8), layout='constrained')
     shape = figure.add_gridspec(2, len(PANELS))
-    colours = {name: f'C{index}' for index, name in enumerate(
-        dict.fromkeys([row['model'] for row in rows] + list(gaps)))}
+    names = dict.fromkeys([row['model'] for row in rows] + list(gaps))
+    colours = dict(zip(names, cycle(mpl.colormaps['tab20'].colors), strict=False))
     shown = best_set(rows)
     for column, (key, title) in enumerate(PANELS.items()):
         axes = figure.add_subplot(shape[0, column], title=f'{title} ({shown})', xlabel='steps')
@@ -50,12 +51,13 @@ def draw(path: Path, rows: Sequence[Row], clip: Clip, gaps: Mapping[str, Array],
 
 
 def best_set(rows: Sequence[Row]) -> str:
-    """Return the set whose figures say most."""
-    names = [row['set'] for row in rows]
-    return BEST_SET if BEST_SET in names else names[0]
+    """Return the set whose clips have a truth for the most figures; the first of several."""
+    known = Counter({row['set']: 0 for row in rows})
+    known.update(row['set'] for row in rows for key in PANELS if is_figure(row.get(key)))
+    return known.most_common(1)[0][0]
 
 
-def against_steps(axes: Any, rows: Sequence[Row], key: str, colours: Mapping[str, str]) -> None:
+def against_steps(axes: Any, rows: Sequence[Row], key: str, colours: Mapping[str, Any]) -> None:
     """Draw a line for each model; one that takes no steps goes straight across."""
     rows = [row for row in rows if is_figure(row.get(key))]
     for model in dict.fromkeys(row['model'] for row in rows):
@@ -75,7 +77,7 @@ def against_steps(axes: Any, rows: Sequence[Row], key: str, colours: Mapping[str
 
 
 def over_time(axes: Any, clip: Clip, gaps: Mapping[str, Array], fps: float,
-              colours: Mapping[str, str]) -> None:
+              colours: Mapping[str, Any]) -> None:
     """Draw the tracked gap and every model's, each over its 95th percentile."""
     def curve(gap: Array, rate: float, **look: Any) -> None:
         scale = max(float(np.percentile(gap, 95)), 1e-6)
