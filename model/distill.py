@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from avatar_bridge.diffusion.sampler import Level
 from model.batches import Batch, BatchConfig, draw
 from model.condition import UNSEEN, Condition, Cut
 from model.few_steps import Estimate, Place, consistency, two_as_one, unhurried
@@ -268,7 +268,9 @@ def listen(network: Any, batch: Batch, clean: Tensor) -> Hearing:
 def target(run: Distillation, config: DistillConfig, batch: Batch, taught: Hearing, step: Step,
            ) -> Tensor:
     """Return what the student is to say, (batch, frames, 52)."""
-    levels = partial(levels_at, run.kind)
+    def levels(timesteps: Tensor) -> Level:
+        return levels_at(run.kind, timesteps.cpu().numpy(), timesteps.device)
+
     place, step_size = step.place, step.size
     if config.method == 'halving':
         wanted = two_as_one(taught.estimate(step.guidance), place, step_size, levels)
@@ -294,7 +296,7 @@ def losses(run: Distillation, config: DistillConfig, batch: Batch, starts: Start
     """Return the losses of one batch."""
     timesteps, active, size, guidance = (torch.from_numpy(part).to(device) for part in starts)
     clean = (torch.from_numpy(batch.clean).to(device) - run.mean) / run.deviation
-    noisy = noised(run.kind, clean, torch.from_numpy(batch.noise).to(device), timesteps)
+    noisy = noised(run.kind, clean, torch.from_numpy(batch.noise).to(device), starts.timesteps)
     step = Step(clean, Place(noisy, timesteps, active), size, guidance)
     with torch.no_grad():
         taught = listen(run.teacher, batch, clean)

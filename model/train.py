@@ -175,7 +175,7 @@ def losses(run: Run, batch: Batch, device: str) -> dict[str, Tensor]:
 
     clean = (tensor(batch.clean) - run.mean) / run.deviation
     timesteps = tensor(batch.timesteps)
-    noisy = noised(run.kind, clean, tensor(batch.noise), timesteps)
+    noisy = noised(run.kind, clean, tensor(batch.noise), batch.timesteps)
     with mixed(device, run.precision):
         state = [part.to(device) for part in run.network.initial_state(len(clean))]
         heard, _ = run.network.listen(tensor(batch.features), state)

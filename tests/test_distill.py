@@ -18,7 +18,6 @@ from model.distill import (  # noqa: E402
     DistillConfig,
     distil,
     draw_starts,
-    levels_at,
     listen,
     losses,
     start,
@@ -27,6 +26,7 @@ from model.distill import (  # noqa: E402
 from model.export import Denoise, random_cut, random_step  # noqa: E402
 from model.few_steps import Place, consistency, moved, two_as_one, unhurried  # noqa: E402
 from model.loop import save, seeded  # noqa: E402
+from model.noising import levels_at  # noqa: E402
 from model.ranks import ALONE  # noqa: E402
 from model.train import train  # noqa: E402
 
@@ -35,7 +35,7 @@ MEAN, SPREAD = 0.4, 0.7         # of the Gaussian that the analytical estimates 
 
 
 def levels(timesteps):
-    return levels_at('live', timesteps)
+    return levels_at('live', timesteps.numpy(), timesteps.device)
 
 
 def denoiser(place, _step_size):

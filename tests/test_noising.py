@@ -3,6 +3,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,13 +13,13 @@ from model.noising import levels_at, noised
 
 MOUTH = list(rig.MOUTH)
 UPPER = [index for index in range(52) if index not in rig.MOUTH]
-TIMES = torch.tensor([[0.0, 0.5, 1.0]])
+TIMES = np.array([[0.0, 0.5, 1.0]], np.float32)
 CLEAN, NOISE = torch.full((1, 3, 52), 2.0), torch.ones(1, 3, 52)
 
 
 @pytest.mark.parametrize('kind', sorted(KINDS))
 def test_frames_lie_on_the_path_that_the_network_is_sampled_on(kind):
-    alpha, sigma = levels_at(kind, TIMES)[1:]
+    alpha, sigma = levels_at(kind, TIMES, CLEAN.device)[1:]
     assert alpha.shape == (1, 3, 1)
     assert torch.allclose(alpha ** 2 + sigma ** 2, torch.ones_like(alpha))
     assert torch.equal(noised(kind, CLEAN, NOISE, TIMES)[..., UPPER],
