@@ -24,7 +24,7 @@ from avatar_bridge.stream.idle import IdleLife
 
 SPEECH = Path(avatar_bridge.__file__).parent / 'assets' / 'speech.flac'
 REST = np.zeros(52, np.float32)
-MINUTES = 10
+MINUTES = 7
 LIPS = [*rig.MOUTH, *(rig.INDEX[name] for name in (
     'cheekPuff', 'noseSneerLeft', 'noseSneerRight'))]
 
