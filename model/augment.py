@@ -22,6 +22,7 @@ from scipy.signal import butter, oaconvolve, resample_poly, sosfiltfilt
 import soundfile
 
 from avatar_bridge import rig
+from model.metrics import rms
 from model.motion import at_times
 from model.room import draw_room, impulse_response
 
@@ -126,7 +127,7 @@ def reverb(samples: Array, rng: Generator) -> Array:
     """Return samples as a room gives them to a microphone, as loud as before."""
     response = impulse_response(draw_room(rng), SAMPLE_RATE, rng)
     wet = oaconvolve(samples, response)[:len(samples)]
-    return (wet * (_rms(samples) / max(_rms(wet), 1e-9))).astype(np.float32)
+    return (wet * (rms(samples) / max(rms(wet), 1e-9))).astype(np.float32)
 
 
 def noise(samples: Array, rng: Generator) -> Array:
@@ -188,9 +189,9 @@ def crowd(count: int, voices: Sequence[Array], rng: Generator) -> NDArray[np.flo
     """Return (count,) samples of voices that speak at once, each from anywhere on."""
     together = np.zeros(count)
     for voice in voices:
-        if len(voice) and _rms(voice) > QUIET:
+        if len(voice) and rms(voice) > QUIET:
             heard = np.resize(np.roll(voice, int(rng.integers(len(voice)))), count)
-            together += heard / _rms(voice) * rng.uniform(0.5, 1)
+            together += heard / rms(voice) * rng.uniform(0.5, 1)
     return together
 
 
@@ -218,9 +219,9 @@ def _click(rng: Generator) -> NDArray[np.float64]:
 
 def mixed(samples: Array, background: NDArray[np.floating], decibels: float) -> Array:
     """Return samples with a background whose rms is so many decibels below theirs."""
-    level = _rms(samples)
+    level = rms(samples)
     level = (level if level > QUIET else 0.03) * 10 ** (-decibels / 20)
-    return (samples + background * (level / max(_rms(background), 1e-9))).astype(np.float32)
+    return (samples + background * (level / max(rms(background), 1e-9))).astype(np.float32)
 
 
 def codec(samples: Array, rng: Generator) -> Array:
@@ -258,7 +259,3 @@ def _coded(samples: Array, kind: tuple[str, str], level: float) -> Array:
     file.seek(0)
     heard, _ = soundfile.read(file, dtype='float32')
     return np.pad(heard, (0, max(0, len(samples) - len(heard))))[:len(samples)]
-
-
-def _rms(samples: NDArray[np.floating]) -> float:
-    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if len(samples) else 0.0

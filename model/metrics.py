@@ -161,6 +161,11 @@ def silence_share(gap: Array, quiet: NDArray[np.bool_]) -> float:
     return float(np.mean(np.asarray(gap)[quiet] <= SILENT * np.percentile(gap, 95)))
 
 
+def rms(values: Array) -> float:
+    """Return the root of the mean square; 0 of nothing."""
+    return float(np.sqrt(np.mean(np.square(values, dtype=float)))) if len(values) else 0.0
+
+
 def acceleration(weights: Array) -> NDArray[np.float64]:
     """Return |second difference| of (n, channels) weights, (n - 2, channels), per frame^2."""
     return np.abs(np.diff(np.asarray(weights, float), n=2, axis=0))

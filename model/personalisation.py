@@ -34,6 +34,7 @@ from avatar_bridge.stream.engine import Engine
 from avatar_bridge.stream.voice import VoiceEstimate
 from model import metrics
 from model.data import Entry
+from model.metrics import rms
 from model.networks import KINDS, make
 from model.performers import spoken
 from model.teacher import RATE as CURVE_RATE
@@ -149,11 +150,6 @@ def error(bundle: Bundle, style: str, steps: int, corpus: VoicedCorpus, entries:
         wrong.append((made - truth)[:, STYLED])
     means = np.stack([clip.mean(axis=0) for clip in wrong])
     return Error(rms(np.concatenate(wrong)), rms(means))
-
-
-def rms(values: Array) -> float:
-    """Return the root mean square."""
-    return float(np.sqrt(np.square(values).mean()))
 
 
 def nearest(first: Array, again: Array) -> NDArray[np.bool_]:

@@ -17,10 +17,10 @@ from typing import Final, NamedTuple
 import zlib
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model import augment, metrics
 from model.clip_sets import SAMPLE_RATE, Array, Clip
+from model.metrics import rms
 
 Generator = np.random.Generator
 Background = Callable[[Clip, Sequence[Clip], Generator], Array]
@@ -45,11 +45,6 @@ def level(clip: Clip) -> float:
     spoken = [clip.samples[round(start * SAMPLE_RATE):round(end * SAMPLE_RATE)]
               for start, end in clip.speech]
     return rms(np.concatenate([*spoken, np.zeros(0)])) or rms(clip.samples)
-
-
-def rms(samples: NDArray[np.floating]) -> float:
-    """Return the root of the mean square; 0 of nothing."""
-    return float(np.sqrt(np.mean(np.square(samples, dtype=float)))) if len(samples) else 0.0
 
 
 def behind(background: Background, decibels: float) -> Setting:
