@@ -10,7 +10,7 @@ from fractions import Fraction
 import math
 from typing import Final
 
-LONGEST_FADE: Final = 2         # frames; a longer one softens p, b and m without being smoother
+LONGEST_FADE: Final = 3         # frames: longer ones soften p, b and m
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 
 from avatar_bridge import rig
 from avatar_bridge.frames import FrameWindow
-from avatar_bridge.stream.blender import StreamBlender
+from avatar_bridge.stream.blender import SPREAD, StreamBlender, neighbours_share, settled
 from avatar_bridge.stream.shaper import Shaper
 from avatar_bridge.stream.speech import SpeechDetector
 from avatar_bridge.stream.windower import Windower
@@ -56,13 +56,32 @@ def windows(values):
                           np.full((SPEC.window, 52), value, np.float32))
 
 
-def test_the_blender_fades_from_the_guess_and_then_agrees():
+def test_the_blender_fades_from_the_guess_and_settles_between_neighbours():
     blender = StreamBlender(SPEC, REST)
-    first, second, third = (blender.push(window) for window in windows([0.0, 1.0, 1.0]))
+    first, second, third, last = (blender.push(window) for window in windows([0., 1., 1., 1.]))
     assert not first.any()
-    assert np.allclose(second[:, 0], np.arange(1, SPEC.fade + 1) / (SPEC.fade + 1))
-    assert (third == 1).all()
-    assert np.array_equal(blender.known[-SPEC.hop:], third)
+    share = neighbours_share(60.0)
+    rise = np.array([0, 1 / 4, 2 / 4, 3 / 4, 1])       # the hop before, the fade, the new guess
+    assert np.allclose(second[:, 0], share * (rise[:-2] + rise[2:]) + (1 - 2 * share) * rise[1:-1])
+    assert third[0, 0] == pytest.approx(1 - share / 4)
+    assert np.allclose(third[1:], 1)
+    assert np.allclose(last, 1)
+    assert (blender.known[-SPEC.hop:] == 1).all()
+
+
+@pytest.mark.parametrize('fps', [24, 30, 50, 60])
+def test_frames_are_settled_over_the_same_time_at_any_rate(fps):
+    impulse = np.eye(9, dtype=np.float32)[:, 4:5]
+    around = settled(impulse, neighbours_share(fps))[:, 0]
+    times = (np.arange(7) - 3) / fps
+    assert around.sum() == pytest.approx(1)
+    assert np.sqrt(around @ times**2) == pytest.approx(SPREAD, rel=1e-3)
+
+
+def test_without_look_ahead_frames_stay_as_they_are_predicted():
+    blender = StreamBlender(StreamSpec(lookahead=0, fade=0), REST)
+    steps = np.random.default_rng(0).random((30, 52)).astype(np.float32)
+    assert np.array_equal(blender.push(FrameWindow(0, steps)), steps[-3:])
 
 
 def test_a_bridge_gives_the_guess_and_then_holds():
@@ -70,7 +89,7 @@ def test_a_bridge_gives_the_guess_and_then_holds():
     for window in windows([0.5]):
         blender.push(window)
     for _ in range(3):
-        assert (blender.bridge() == 0.5).all()
+        assert np.allclose(blender.bridge(), 0.5)
 
 
 def shaper(fps=60.0):

@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from avatar_bridge.frames import FrameWindow, Weights
 from avatar_bridge.timeline import StreamSpec
+
+SPREAD: Final = 0.013           # seconds: deviation of the kernel that settles frames
 
 
 class StreamBlender:
@@ -16,8 +20,9 @@ class StreamBlender:
     Commit the frames that a window settles, fading from the last guess into the new prediction.
 
     The last `lookahead` frames of a window are held back as a guess. The next window knows more
-    about them; the guess is cross-faded into it over `fade` frames, so a seam never jumps and the
-    fade costs no latency. `push` returns exactly `hop` frames, `bridge` too but from the guess
+    about them; the guess is cross-faded into it over `fade` frames, and every frame is settled
+    between its neighbours, the last one of a hop with the help of the guess: a seam never jumps,
+    and neither costs latency. `push` returns exactly `hop` frames, `bridge` too but from the guess
     alone, `flush` the guess itself; `reset` makes it new.
     """
 
@@ -26,11 +31,13 @@ class StreamBlender:
         self.spec = spec
         self._rest = rest
         self._rise = (np.arange(1, spec.fade + 1, dtype=np.float32) / (spec.fade + 1))[:, None]
+        self._share = neighbours_share(float(spec.fps)) if spec.lookahead else np.float32(0)
         self.reset()
 
     def reset(self) -> None:
         """Forget everything: a face at rest."""
         self._guess = self._rest[None][:0]
+        self._before = self._rest[None]         # the last frame, before it was settled
         self.known = np.repeat(self._rest[None], self.spec.context, axis=0)
 
     def push(self, window: FrameWindow) -> Weights:
@@ -54,7 +61,21 @@ class StreamBlender:
         return guess
 
     def _commit(self, frames: Weights) -> Weights:
-        final, self._guess = frames[:self.spec.hop], frames[self.spec.hop:]
+        hop = self.spec.hop
+        self._guess = frames[hop:]
         if self.spec.context:
-            self.known = np.concatenate([self.known, final])[-self.spec.context:]
-        return final
+            self.known = np.concatenate([self.known, frames[:hop]])[-self.spec.context:]
+        around = np.concatenate([self._before, frames, frames[-1:]])[:hop + 2]
+        self._before = around[hop:hop + 1]
+        return settled(around, self._share)
+
+
+def neighbours_share(fps: float) -> np.float32:
+    """Return what each neighbour counts in a frame, so that the kernel's deviation is `SPREAD`."""
+    return np.float32(min(1 / 3, (SPREAD * fps) ** 2 / 2))
+
+
+def settled(frames: Weights, share: np.float32) -> Weights:
+    """Return (n, 52) of (n + 2, 52) frames: each with this share of both its neighbours."""
+    beside = frames[:-2] + frames[2:]
+    return (1 - 2 * share) * frames[1:-1] + share * beside
