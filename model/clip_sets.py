@@ -4,9 +4,9 @@
 """
 Clips that motion is judged by, with what is known about the face that said them.
 
-100 GRID clips that no training sees, 10 clips of talkers that nobody fitted, synthetic voices that
-no training hears (with their teacher's curves and phones), recorded prompts with their phones
-(`model/prompts.py`), and the bundled speech.
+100 GRID clips that no training sees, 10 clips of talkers that nobody fitted, synthetic voices and
+languages that no training hears (with their teacher's curves and phones), recorded prompts with
+their phones (`model/prompts.py`), and the bundled speech.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ import soundfile
 from avatar_bridge.audio.intake import Intake
 from avatar_bridge.frames import AudioBlock
 from model import metrics, teacher
-from model.clip_store import read_rows
+from model.clip_store import Row, read_rows
 from model.data import kokoro_phones, taught
 from model.phones import SILENCE
-from model.voices import split_of_row
+from model.voices import SHARES, split_of_row
 
 Array = NDArray[np.floating]
 
@@ -49,8 +49,9 @@ class Clip:
     truth: Array | None = None                      # (m, 52) weights, at tracked_fps too
 
 
-def clip_sets(data: Path, prompts: Path | None = None) -> dict[str, list[Clip]]:
-    """Return the clips to judge by, per set; only what `data` and `prompts` have."""
+def clip_sets(data: Path, prompts: Path | None = None, speech: Path | None = None,
+              ) -> dict[str, list[Clip]]:
+    """Return the clips to judge by, per set; only what `data`, `prompts` and `speech` have."""
     sets = {}
     if (data / 'grid_s1').is_dir():
         ids = (data / 'grid_s1' / 'validation.txt').read_text().split()
@@ -58,8 +59,14 @@ def clip_sets(data: Path, prompts: Path | None = None) -> dict[str, list[Clip]]:
     if (data / 'grid_others').is_dir():
         sets['grid_others'] = list(grid_clips(data / 'grid_others'))
     if (data / 'kokoro').is_dir():
-        sets['kokoro'] = list(kokoro_clips(data / 'kokoro', 'validation'))
-        sets['kokoro_test'] = list(kokoro_clips(data / 'kokoro', 'test'))
+        for name, split in (('kokoro', 'validation'), ('kokoro_test', 'test')):
+            rows = [row for row in read_rows(data / 'kokoro') if split_of_row(row) == split]
+            sets[name] = list(synthetic_clips(data / 'kokoro', rows))
+    if speech and (rows := read_rows(speech)):
+        strange = [row for row in rows if language(row) not in SHARES['train']]
+        sets['voices'] = list(synthetic_clips(speech, [
+            row for row in rows if row['split'] == 'test' and row not in strange]))
+        sets['languages'] = list(synthetic_clips(speech, strange))
     if prompts and (prompts / 'phones.json').is_file():
         sets['prompts'] = list(prompt_clips(prompts))
     return {**sets, 'speech': [bundled_speech()]}
@@ -89,10 +96,14 @@ def grid_clips(folder: Path, ids: Sequence[str] | None = None) -> Iterator[Clip]
                    gap[rows[name]] / height[rows[name]], float(face['fps']))
 
 
-def kokoro_clips(folder: Path, split: str, count: int = 30) -> Iterator[Clip]:
-    """Yield clips of voices that are held out, spread over them; `truth` is their teacher's."""
-    held = [row for row in read_rows(folder) if split_of_row(row) == split]
-    for row in held[::max(1, len(held) // count)][:count]:
+def language(row: Row) -> str:
+    """Return the language of a row of a corpus, whatever the accent."""
+    return str(row['lang']).partition('-')[0]
+
+
+def synthetic_clips(folder: Path, rows: Sequence[Row], count: int = 30) -> Iterator[Clip]:
+    """Yield `count` clips of a corpus, spread over its `rows`; `truth` is their teacher's."""
+    for row in rows[::max(1, len(rows) // count)][:count]:
         samples = read_audio(folder / f'{row["id"]}.opus')
         phones = kokoro_phones(row, samples)
         speech = tuple((phone.start, phone.end) for phone in phones if phone.kind != SILENCE)

@@ -127,7 +127,7 @@ def evaluate(arguments: argparse.Namespace) -> Report:
 
 def chosen_sets(arguments: argparse.Namespace) -> dict[str, list[Clip]]:
     """Return the clips that are asked for, per set."""
-    sets = clip_sets(arguments.data, arguments.prompts)
+    sets = clip_sets(arguments.data, arguments.prompts, arguments.speech)
     return {name: clips[:arguments.clips] for name, clips in sets.items()
             if name in (arguments.set or [name])}
 
@@ -183,6 +183,8 @@ def parser() -> argparse.ArgumentParser:
                          help='also among noise, over the telephone, too loud')
     command.add_argument('--prompts', type=Path, default=Path('runs/prompts'), metavar='DIR',
                          help='what `python -m model.prompts` made, if it is there')
+    command.add_argument('--speech', type=Path, default=Path('runs/speech'), metavar='DIR',
+                         help='what `python -m model.corpus build` made, if it is there')
     command.add_argument('--csv', type=Path, action='append', default=[], metavar='DIR',
                          help='Live Link CSV files of another program, <clip id>.csv each')
     command.add_argument('--csv-fps', type=float, default=60, help='their rows a second')

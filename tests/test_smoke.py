@@ -3,14 +3,18 @@
 
 """Every system at toy size from corpus to table, and what the smoke test would complain about."""
 
+import json
+
 import numpy as np
 import pytest
 
 pytest.importorskip('torch')
 
 from model import smoke, toy_speech
-from model.clip_sets import kokoro_clips
+from model.clip_sets import clip_sets, synthetic_clips
+from model.clip_store import read_rows
 from model.metrics import loudness_envelope
+from model.voices import split_of_row
 
 pytestmark = pytest.mark.model
 FINE = {**dict.fromkeys(smoke.ALWAYS, 0.5), 'model': 'a', 'steps': 2, 'parity': 0.0}
@@ -50,7 +54,8 @@ def test_what_is_not_finite_or_does_not_stream_is_a_fault(tmp_path, changed, sai
 
 def test_babble_is_where_its_phones_say(tmp_path):
     toy_speech.write(tmp_path, clips=2, held_out=2)
-    clips = list(kokoro_clips(tmp_path, 'validation'))
+    held = [row for row in read_rows(tmp_path) if split_of_row(row) == 'validation']
+    clips = list(synthetic_clips(tmp_path, held))
     assert len(clips) == 2                          # those of voices that no training hears
     for clip in clips:
         loud = loudness_envelope(clip.samples, 16000, fps=100, window=0.02)
@@ -59,3 +64,15 @@ def test_babble_is_where_its_phones_say(tmp_path):
         assert loud[middles].min() > 35
         assert loud[:20].max() < 10
         assert clip.truth.max() > 0.2
+
+
+def test_a_corpus_of_speech_gives_voices_and_languages_that_no_training_hears(tmp_path):
+    toy_speech.write(tmp_path, clips=4, held_out=0)
+    path, = tmp_path.glob('align_*.jsonl')
+    splits = [('train', 'en-us'), ('test', 'pt-br'), ('test', 'ja'), ('validation', 'hi')]
+    rows = [{**row, 'split': split, 'lang': lang}
+            for row, (split, lang) in zip(read_rows(tmp_path), splits, strict=True)]
+    path.write_text(''.join(json.dumps(row) + '\n' for row in rows))
+    sets = clip_sets(tmp_path / 'no data', speech=tmp_path)
+    assert [clip.name for clip in sets['voices']] == [rows[1]['id']]
+    assert [clip.name for clip in sets['languages']] == [rows[2]['id'], rows[3]['id']]
