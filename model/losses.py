@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from avatar_bridge import rig
+from avatar_bridge.stream.blender import neighbours_share
 from model.metrics import LIP_GAP
 
 CLOSING: Final = 0.25           # likelihood from which on lips are shut rather than not
@@ -24,7 +25,7 @@ def channel_weights() -> Tensor:
 
 
 def motion_losses(predicted: Tensor, clean: Tensor, mean: Tensor, deviation: Tensor, fps: float,
-                  ) -> dict[str, Tensor]:
+                  *, shown: bool = False) -> dict[str, Tensor]:
     """
     Return every loss below by the name of its share in a configuration.
 
@@ -33,12 +34,21 @@ def motion_losses(predicted: Tensor, clean: Tensor, mean: Tensor, deviation: Ten
     :param mean: (52,) mean of the weights
     :param deviation: (52,) their standard deviation
     :param fps: frames a second
+    :param shown: the lips are judged as they are shown, after the blender
     """
+    lips = settled(predicted, fps) if shown else predicted
     return {'coefficient': coefficient_loss(predicted, clean),
             'velocity': velocity_loss(predicted, clean, fps),
-            'lip_gap': lip_gap_loss(predicted, clean, deviation),
-            'seal': seal_loss(predicted, clean, mean, deviation),
-            'closing': closing_loss(predicted, clean, mean, deviation)}
+            'lip_gap': lip_gap_loss(lips, clean, deviation),
+            'seal': seal_loss(lips, clean, mean, deviation),
+            'closing': closing_loss(lips, clean, mean, deviation)}
+
+
+def settled(predicted: Tensor, fps: float) -> Tensor:
+    """Return (batch, frames, 52) frames as the blender settles them between their neighbours."""
+    share = neighbours_share(fps)
+    around = torch.cat([predicted[:, :1], predicted, predicted[:, -1:]], dim=1)
+    return (1 - 2 * share) * predicted + share * (around[:, :-2] + around[:, 2:])
 
 
 def coefficient_loss(predicted: Tensor, clean: Tensor) -> Tensor:

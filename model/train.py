@@ -41,7 +41,8 @@ from model.settings import read_toml
 from model.talker_denoiser import TalkerConfig
 from model.voice_styles import load_voiced
 
-STYLE = 'style.weight'          # the parameters of a table of styles
+STYLE = 'style.weight'          # the parameters of a table of styles,
+BLOCKS = 'encoder.blocks.'      # and of the blocks of an encoder
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class TrainConfig:
     lip_gap: float = 0.5
     seal: float = 0.0
     closing: float = 0.0
+    shown: bool = False                 # the lips are judged as the blender shows them
     contrast: float = 0.1               # of each loss of telling voices apart
     phones: float = 0.0                 # of telling the classes of phones apart
     seed: int = 1
@@ -99,6 +101,7 @@ class Run:
     deviation: Tensor
     step: int = 0
     precision: str = 'auto'
+    shown: bool = False
 
     def state(self) -> dict[str, object]:
         """Return everything that the next step depends on."""
@@ -116,13 +119,13 @@ def start(config: TrainConfig, corpus: Corpus, device: str) -> Run:
                                   weight_decay=config.weight_decay, betas=(0.9, 0.98))
     mean, deviation = SCALES[config.coefficients](corpus)
     run = Run(config.kind, network, deepcopy(network).requires_grad_(False), optimiser,
-              mean.to(device), deviation.to(device), precision=config.precision)
+              mean.to(device), deviation.to(device), precision=config.precision,
+              shown=config.shown)
     path = Path(config.out) / 'checkpoint.pt'
     if config.start_from and not path.exists():
         saved = torch.load(Path(config.start_from) / 'checkpoint.pt', map_location=device,
                            weights_only=True)
-        parameters = with_styles(saved['average'], len(network.state_dict().get(STYLE, ())))
-        parameters = with_ear(parameters, network)
+        parameters = grown(saved['average'], network)
         run.network.load_state_dict(parameters)
         run.average.load_state_dict(parameters)
         run.mean, run.deviation = saved['mean'].to(device), saved['deviation'].to(device)
@@ -136,21 +139,23 @@ def start(config: TrainConfig, corpus: Corpus, device: str) -> Run:
     return run
 
 
-def with_styles(parameters: dict[str, Tensor], styles: int) -> dict[str, Tensor]:
-    """Return the parameters for as many styles; new ones begin as the first."""
-    table = parameters.get(STYLE)
-    if table is None or len(table) >= styles:
-        return parameters
-    new = table[:1].expand(styles - len(table), -1)
-    return {**parameters, STYLE: torch.cat([table, new])}
+def grown(parameters: dict[str, Tensor], network: torch.nn.Module) -> dict[str, Tensor]:
+    """
+    Return the parameters of a smaller network for a larger one; whatever else is missing stays so.
 
-
-def with_ear(parameters: dict[str, Tensor], network: Any) -> dict[str, Tensor]:
-    """Return the parameters with the network's own for telling phones, or with none."""
-    others = {name: value for name, value in parameters.items() if not name.startswith(EAR)}
+    New styles begin as the first, new blocks of the encoder pass on what they hear. What serves in
+    training only (`EAR`) is the network's own where it is new, left out where it is not wanted.
+    """
     own = network.state_dict()
-    return {**others, **{name: parameters.get(name, own[name]) for name in own
-                         if name.startswith(EAR)}}
+    kept = {name: value for name, value in parameters.items()
+            if name in own or not name.startswith(EAR)}
+    if STYLE in kept and len(kept[STYLE]) < len(own[STYLE]):
+        new = kept[STYLE][:1].expand(len(own[STYLE]) - len(kept[STYLE]), -1)
+        kept[STYLE] = torch.cat([kept[STYLE], new])
+    for name, value in own.items():
+        if name not in kept and name.startswith((EAR, BLOCKS)):
+            kept[name] = torch.zeros_like(value) if '.down.' in name else value
+    return kept
 
 
 def statistics(corpus: Corpus) -> tuple[Tensor, Tensor]:
@@ -187,8 +192,8 @@ def losses(run: Run, batch: Batch, device: str) -> dict[str, Tensor]:
         told = {} if batch.phones is None else {
             'phones': phone_loss(run.network.classes(heard), tensor(batch.phones))}
     predicted = predicted.float()
-    return {**motion_losses(predicted, clean, run.mean, run.deviation, batch.fps), **contrasts,
-            **told}
+    moved = motion_losses(predicted, clean, run.mean, run.deviation, batch.fps, shown=run.shown)
+    return {**moved, **contrasts, **told}
 
 
 def update(run: Run, config: TrainConfig, batch: Batch, device: str, ranks: Ranks = ALONE,

@@ -3,13 +3,15 @@
 
 """Training losses: what they are smallest for."""
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch')
 
 from avatar_bridge import rig  # noqa: E402
 from avatar_bridge.rig import INDEX  # noqa: E402
-from model.losses import closing_loss, motion_losses, seal_loss  # noqa: E402
+from avatar_bridge.stream import blender  # noqa: E402
+from model.losses import closing_loss, motion_losses, seal_loss, settled  # noqa: E402
 
 MEAN = torch.full((52,), 0.1)
 DEVIATION = torch.full((52,), 0.2)
@@ -42,3 +44,19 @@ def test_every_loss_of_a_motion_is_none_for_the_truth():
     assert all(loss == 0 for loss in found.values())
     off = motion_losses(0.9 * truth, truth, MEAN, DEVIATION, 60.0)
     assert all(loss > 0 for loss in off.values())
+
+
+def test_lips_are_judged_as_the_blender_shows_them():
+    rng = np.random.default_rng(3)
+    frames = rng.standard_normal((14, 52)).astype(np.float32)
+    ends = np.concatenate([frames[:1], frames, frames[-1:]])
+    as_streamed = blender.settled(ends, blender.neighbours_share(60.0))
+    np.testing.assert_allclose(settled(torch.from_numpy(frames[None]), 60.0)[0], as_streamed,
+                               atol=1e-6)
+    short = faces([0.4, 0.4, 0.0, 0.4, 0.4]).transpose(0, 1)        # a closure of one frame
+    inward = faces([0.4, 0.4, -0.6, 0.4, 0.4]).transpose(0, 1)      # overdone, so that it shows
+    found = [{shown: motion_losses(said, short, MEAN, DEVIATION, 60.0, shown=shown)
+              for shown in (False, True)} for said in (short, inward)]
+    assert found[0][True]['closing'] > found[0][False]['closing'] == 0
+    assert found[1][True]['closing'] < found[0][True]['closing']
+    assert found[1][True]['coefficient'] == found[1][False]['coefficient']

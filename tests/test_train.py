@@ -82,6 +82,20 @@ def test_new_styles_begin_as_the_first(styled, tmp_path):
     assert learnt[0].tolist() != learnt[1].tolist()
 
 
+def test_an_encoder_that_grows_hears_what_it_heard(styled, tmp_path):
+    before = train(plan(styled, tmp_path / 'one'), device='cpu').average
+    deeper = replace(tiny('live'), encoder_blocks=tiny('live').encoder_blocks + 2)
+    config = plan(styled, tmp_path / 'two', live=deeper, start_from=str(tmp_path / 'one'))
+    after = start(config, load_corpus(styled), 'cpu').network
+    features = torch.randn(2, 40, 80, generator=torch.Generator().manual_seed(1))
+    heard = [network.listen(features, network.initial_state(2))[0] for network in (before, after)]
+    assert torch.equal(*heard)
+    wider = plan(styled, tmp_path / 'three', live=replace(deeper, width=2 * deeper.width),
+                 start_from=str(tmp_path / 'one'))
+    with pytest.raises(RuntimeError, match='size mismatch'):
+        start(wider, load_corpus(styled), 'cpu')
+
+
 def test_styles_that_a_corpus_or_a_network_has_not_are_refused(corpus_path, styled, tmp_path):
     batch = replace(BATCH, style_share=0.5)
     with pytest.raises(ValueError, match='this one has 1'):

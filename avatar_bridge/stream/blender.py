@@ -31,7 +31,7 @@ class StreamBlender:
         self.spec = spec
         self._rest = rest
         self._rise = (np.arange(1, spec.fade + 1, dtype=np.float32) / (spec.fade + 1))[:, None]
-        self._share = neighbours_share(float(spec.fps)) if spec.lookahead else np.float32(0)
+        self._share = neighbours_share(float(spec.fps)) if spec.lookahead else 0.0
         self.reset()
 
     def reset(self) -> None:
@@ -70,12 +70,12 @@ class StreamBlender:
         return settled(around, self._share)
 
 
-def neighbours_share(fps: float) -> np.float32:
+def neighbours_share(fps: float) -> float:
     """Return what each neighbour counts in a frame, so that the kernel's deviation is `SPREAD`."""
-    return np.float32(min(1 / 3, (SPREAD * fps) ** 2 / 2))
+    return min(1 / 3, (SPREAD * fps) ** 2 / 2)
 
 
-def settled(frames: Weights, share: np.float32) -> Weights:
+def settled(frames: Weights, share: float) -> Weights:
     """Return (n, 52) of (n + 2, 52) frames: each with this share of both its neighbours."""
     beside = frames[:-2] + frames[2:]
     return (1 - 2 * share) * frames[1:-1] + share * beside
