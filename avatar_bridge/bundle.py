@@ -32,6 +32,7 @@ from avatar_bridge.timeline import StreamSpec
 
 SHIPPED: Final = Path(__file__).parent / 'bundles'
 SHOWN: Final = 8                # styles that a message names
+MOST_STYLE: Final = 1.5         # how far beyond a style one may go
 
 
 @dataclass(frozen=True)
@@ -126,9 +127,17 @@ class Bundle:
         return any(Path(name).stem == 'enrol' for name in self.manifest['files'])
 
     def style(self, name: str, backend: Backend) -> Weights:
-        """Return the (style width,) vector of a style, or of who speaks in an audio file."""
+        """
+        Return the (style width,) vector of a style, or of who speaks in an audio file.
+
+        `NAME:X` goes X of the way from the first style to that one: 0.5 half of it, 1.2 beyond.
+        """
         if (name or self.styles[0]) in self.styles:
             return np.asarray(self.manifest['styles'][name or self.styles[0]], np.float32)
+        base, colon, amount = name.rpartition(':')
+        if colon and base in self.styles:
+            first, wanted = self.style('', backend), self.style(base, backend)
+            return first + style_amount(amount) * (wanted - first)
         known = ', '.join(self.styles[:SHOWN]) + (', ...' if len(self.styles) > SHOWN else '')
         if not Path(name).suffix:
             raise UsageError(f'bundle {self.name} has the styles {known}; {name!r} was asked for')
@@ -140,6 +149,17 @@ class Bundle:
             return VoiceEstimate(backend('enrol')).enrol(read_sound(name, self.sample_rate))
         except ValueError as error:
             raise UsageError(f'style {name}: {error}') from error
+
+
+def style_amount(text: str) -> np.float32:
+    """Return how much of a style is wanted; raises `UsageError`."""
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = float('nan')
+    if not 0 <= amount <= MOST_STYLE:
+        raise UsageError(f'style: expected NAME:X with X from 0 to {MOST_STYLE:g}, got {text!r}')
+    return np.float32(amount)
 
 
 def load_bundle(name: str | Path = 'live') -> Bundle:

@@ -135,9 +135,9 @@ class EngineConfig:
     seed: int = _option(
         'integer', 0, 'same seed, same face', lowest=0, highest=2**31 - 1, metavar='N')
     style: str = _option(
-        'text', '', 'way of speaking: a style of the bundle or, where it learns from voices, a '
-        'recording of somebody; empty is its first style, or whoever is heard',
-        metavar='NAME|WAV')
+        'text', '', 'way of speaking: a style of the bundle, all of it or X (0 to 1.5) of it, or, '
+        'where it learns from voices, a recording of somebody; empty is its first style, or '
+        'whoever is heard', metavar='NAME[:X]|WAV')
     guidance: float = _option(
         'number', 1.0, 'how strongly the audio steers; 1 is off', lowest=0, highest=4,
         metavar='X')

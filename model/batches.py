@@ -49,6 +49,7 @@ class BatchConfig:
     triangle_share: float = 0.0         # or as one that rolls (`model/noise_levels.py`)
     rungs: int = 4                      # of the ladder that it rolls on
     style_share: float = 0.0            # of the synthetic excerpts are not in the first style
+    partly_share: float = 0.0           # of those are part of the way to it
     phones: bool = False                # what sounds is told, too
     hears: str = 'mel'                  # or `samples`, for an encoder of `model.speech_encoders`
     voice_seconds: float = 0.0          # of each voice are heard beside the excerpt, at most
@@ -68,6 +69,7 @@ class Batch(NamedTuple):
     token_times: Array      # (batch, n)
     style: NDArray[np.int64]
     fps: float
+    amounts: Array | None = None        # (batch,) how much of it; all of it where there are none
     voices: Array | None = None         # (batch, 3, 2 m, 80) features of who speaks, if asked for
     lone: NDArray[np.bool_] | None = None       # (batch,) the voice has one clip only
     phones: Array | None = None         # (batch, n, classes) 1 for what a token is to tell
@@ -79,12 +81,15 @@ def draw(corpus: Corpus, config: BatchConfig, rng: np.random.Generator) -> Batch
     frames = int(config.seconds * fps)
     features = int((config.lead_in + config.seconds) * CURVE_RATE) // 2 * 2
     clips, items = [], []
-    styles = np.zeros(config.size, np.int64)
+    styles, amounts = np.zeros(config.size, np.int64), np.ones(config.size, np.float32)
     for place in range(config.size):
         real = rng.random() < config.grid_share
         if config.style_share and not real and rng.random() < config.style_share:
             styles[place] = rng.integers(1, corpus.styles)
-        clips.append(corpus.draw('grid' if real else 'kokoro', rng, int(styles[place])))
+            if config.partly_share and rng.random() < config.partly_share:
+                amounts[place] = rng.random()
+        clips.append(corpus.draw('grid' if real else 'kokoro', rng, int(styles[place]),
+                                 float(amounts[place])))
         items.append(_excerpt(corpus, clips[-1], config, fps, rng))
     token_times = _token_times(features)
     batch = Batch(
@@ -98,6 +103,7 @@ def draw(corpus: Corpus, config: BatchConfig, rng: np.random.Generator) -> Batch
         np.repeat(token_times[None], config.size, axis=0),
         styles,
         fps,
+        amounts if config.partly_share else None,
         phones=np.stack([item[6] for item in items]) if config.phones else None,
     )
     return _with_voices(batch, corpus, clips, config, rng) if config.voice_seconds else batch

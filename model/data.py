@@ -129,11 +129,13 @@ class Corpus:
         """How many styles there are."""
         return 1 + len(self.styled)
 
-    def clip(self, entry: Entry, style: int = 0) -> Clip:
-        """Return one clip, in the style of a number."""
+    def clip(self, entry: Entry, style: int = 0, amount: float = 1.0) -> Clip:
+        """Return one clip, `amount` (0 to 1) of the way from the first style to that number."""
         frames = slice(entry.first_frame, entry.first_frame + entry.frames)
-        return Clip(self.audio[entry.first_sample:entry.first_sample + entry.samples],
-                    (self.curves, *self.styled)[style][frames],
+        curves = (self.curves, *self.styled)[style][frames]
+        if amount < 1:
+            curves = self.curves[frames] + np.float16(amount) * (curves - self.curves[frames])
+        return Clip(self.audio[entry.first_sample:entry.first_sample + entry.samples], curves,
                     None if self.phones is None else self.phones[frames])
 
     def select(self, split: str, corpus: str = '') -> list[Entry]:
@@ -145,12 +147,13 @@ class Corpus:
         """Yield every training clip."""
         return (self.clip(entry) for entry in self.select('train'))
 
-    def draw(self, corpus: str, rng: np.random.Generator, style: int = 0) -> Clip:
+    def draw(self, corpus: str, rng: np.random.Generator, style: int = 0, amount: float = 1.0,
+             ) -> Clip:
         """Return a training clip, drawn in proportion to its length; of another corpus if none."""
         drawn_from = self._drawn_from
         entries, ends = drawn_from.get(corpus) or next(iter(drawn_from.values()))
         return self.clip(entries[int(np.searchsorted(ends, rng.integers(ends[-1]), 'right'))],
-                         style)
+                         style, amount)
 
     @cached_property
     def _drawn_from(self) -> dict[str, tuple[list[Entry], NDArray[np.int64]]]:

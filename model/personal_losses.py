@@ -42,14 +42,19 @@ def manner(network: Any, batch: Batch, clean: Tensor) -> tuple[Tensor, dict[str,
     """
     Return the style of each excerpt, (batch, width), and the losses of telling voices apart.
 
-    A network with a table looks its style up, and there is nothing to lose. One with a
-    personaliser hears who speaks, and the style is what it makes of that.
+    A network with a table looks its style up, and goes from the first as far towards it as it is
+    told; there is nothing to lose. One with a personaliser hears who speaks, and the style is what
+    it makes of that.
 
     :param clean: (batch, frames, 52) standardised coefficients of the excerpts
     """
     numbers = torch.from_numpy(batch.style).to(clean.device)
     if batch.voices is None:
-        return network.style(numbers), {}
+        first, style = network.style.weight[:1], network.style(numbers)
+        if batch.amounts is not None:
+            amounts = torch.from_numpy(batch.amounts).to(clean.device)
+            style = first + amounts[:, None] * (style - first)
+        return style, {}
     views = batch.voices.shape[1]
     features = torch.from_numpy(batch.voices).to(clean.device).flatten(0, 1)
     state = [part.to(clean.device) for part in network.strange(len(features))]

@@ -91,9 +91,10 @@ class VoicedCorpus(Corpus):
 
     manners: dict[str, Manner] = field(default_factory=dict)        # by clip
 
-    def clip(self, entry: Entry, style: int = 0) -> VoicedClip:     # type: ignore[override]
+    def clip(self, entry: Entry, style: int = 0, amount: float = 1.0,     # type: ignore[override]
+             ) -> VoicedClip:
         """Return one clip in the manner of its voice."""
-        samples, curves, phones = super().clip(entry, style)
+        samples, curves, phones = super().clip(entry, style, amount)
         manner = self.manners.get(entry.id)
         styled = curves if manner is None else in_manner(curves, manner)
         return VoicedClip(samples, styled, entry, phones)

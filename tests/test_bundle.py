@@ -1,6 +1,7 @@
 # Copyright 2026 The avatar_bridge authors
 # SPDX-License-Identifier: Apache-2.0
 
+from itertools import islice
 import json
 import shutil
 
@@ -107,3 +108,25 @@ def test_an_unknown_name_is_told_what_there_is():
 def test_what_the_bundle_cannot_do_is_refused(config):
     with pytest.raises(UsageError, match='bundle live'):
         Engine(load_bundle('live'), config)
+
+
+@pytest.fixture
+def two_styles(copy):
+    """Return a bundle with a second way of speaking, made up."""
+    first, = islice(load_bundle(copy).manifest['styles'].values(), 1)
+    rewrite(copy, styles={'neutral': first, 'bold': [value + 1.0 for value in first]})
+    return load_bundle(copy)
+
+
+@pytest.mark.parametrize(('name', 'amount'), [
+    ('', 0), ('neutral', 0), ('bold', 1), ('bold:0', 0), ('bold:0.25', 0.25), ('bold:1.5', 1.5)])
+def test_a_style_is_taken_in_part_or_overdone(two_styles, name, amount):
+    first, wanted = (two_styles.style(name, None) for name in ('neutral', name))
+    assert np.allclose(wanted - first, amount, atol=1e-6)
+
+
+@pytest.mark.parametrize('name', ['bold:', 'bold:-0.1', 'bold:1.6', 'bold:nan', 'bold:half',
+                                  'bald:0.5'])
+def test_an_amount_of_a_style_out_of_range_is_refused(two_styles, name):
+    with pytest.raises(UsageError, match='style'):
+        two_styles.style(name, None)

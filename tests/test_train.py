@@ -17,6 +17,7 @@ from model.batches import draw
 from model.data import load_corpus
 from model.export import export
 from model.networks import make
+from model.personal_losses import manner
 from model.phones import NUMBERED, SILENCE, UNKNOWN
 from model.settings import from_table
 from model.train import TrainConfig, losses, start, statistics, train
@@ -69,6 +70,22 @@ def test_synthetic_excerpts_are_drawn_in_every_style(styled):
     assert 8 < other.style.sum() < 24                   # the real ones have the first
     assert one.clean.max() > 0.45
     assert other.clean[other.style == 1].max() < 0.26
+
+
+def test_a_style_is_drawn_in_part_and_learnt_so(styled, tmp_path):
+    corpus = load_corpus(styled)
+    batch = replace(BATCH, size=32, style_share=1.0, partly_share=0.5, grid_share=0.0)
+    drawn = draw(corpus, batch, np.random.default_rng(2))
+    assert 8 < (drawn.amounts < 1).sum() < 24
+    whole = corpus.clip(corpus.entries[0]).curves
+    half = corpus.clip(corpus.entries[0], 1, 0.5).curves       # the second style is half the first
+    np.testing.assert_allclose(half, 0.75 * whole, atol=1e-3)
+    config = plan(styled, tmp_path / 'one', live=replace(tiny('live'), styles=2), batch=batch)
+    network = start(config, corpus, 'cpu').network
+    style, _ = manner(network, drawn, torch.from_numpy(drawn.clean))
+    table = network.style.weight
+    wanted = table[0] + torch.from_numpy(drawn.amounts)[:, None] * (table[1] - table[0])
+    assert torch.allclose(style, wanted)
 
 
 def test_new_styles_begin_as_the_first(styled, tmp_path):
