@@ -51,7 +51,9 @@ class AugmentConfig:
     reverb: float = 0.0
     babble: float = 0.0
     music: float = 0.0
+    keyboard: float = 0.0
     noise: float = 0.0
+    alone: float = 0.0                  # one of the four above, and nobody speaks
     gain: float = 0.0
     clipping: float = 0.0
     codec: float = 0.0
@@ -79,7 +81,11 @@ def change(piece: Piece, config: AugmentConfig, voices: Callable[[], Sequence[Ar
         samples = reverb(samples, rng)
     if rng.random() < config.babble:
         samples = babble(samples, voices(), rng)
-    for share, changed in ((config.music, music), (config.noise, noise), (config.gain, gain),
+    if rng.random() < config.alone:
+        samples = alone(samples, voices, rng)
+        piece = piece._replace(curves=np.zeros_like(piece.curves))
+    for share, changed in ((config.music, music), (config.keyboard, keyboard),
+                           (config.noise, noise), (config.gain, gain),
                            (config.clipping, clipping), (config.codec, codec)):
         if rng.random() < share:
             samples = changed(samples, rng)
@@ -195,6 +201,20 @@ def crowd(count: int, voices: Sequence[Array], rng: Generator) -> NDArray[np.flo
     return together
 
 
+def keyboard(samples: Array, rng: Generator) -> Array:
+    """Return samples with somebody who types, 0 to 25 dB below the speech."""
+    return mixed(samples, keystrokes(len(samples), rng), rng.uniform(0, 25))
+
+
+def alone(samples: Array, voices: Callable[[], Sequence[Array]], rng: Generator) -> Array:
+    """Return a background without the samples, 0 to 25 dB below them."""
+    backgrounds: tuple[Callable[[], NDArray[np.floating]], ...] = (
+        lambda: crowd(len(samples), voices(), rng), lambda: chords(len(samples), rng),
+        lambda: keystrokes(len(samples), rng), lambda: coloured(len(samples), 0.5, rng))
+    background = backgrounds[int(rng.integers(len(backgrounds)))]()
+    return beneath(samples, background, rng.uniform(0, 25)).astype(np.float32)
+
+
 def keystrokes(count: int, rng: Generator) -> NDArray[np.float64]:
     """Return (count,) samples of typing: a click and a fainter one, 3 to 8 keys a second."""
     typed = np.zeros(count)
@@ -219,9 +239,15 @@ def _click(rng: Generator) -> NDArray[np.float64]:
 
 def mixed(samples: Array, background: NDArray[np.floating], decibels: float) -> Array:
     """Return samples with a background whose rms is so many decibels below theirs."""
+    return (samples + beneath(samples, background, decibels)).astype(np.float32)
+
+
+def beneath(samples: Array, background: NDArray[np.floating], decibels: float,
+            ) -> NDArray[np.floating]:
+    """Return the background with an rms so many decibels below that of the samples."""
     level = rms(samples)
     level = (level if level > QUIET else 0.03) * 10 ** (-decibels / 20)
-    return (samples + background * (level / max(rms(background), 1e-9))).astype(np.float32)
+    return background * (level / max(rms(background), 1e-9))
 
 
 def codec(samples: Array, rng: Generator) -> Array:

@@ -25,7 +25,7 @@ Number = TypeVar('Number', bound=np.number)
 CURVE_RATE = 100                        # frames per second of the corpus's curves
 LEAD = -(-mel.HISTORY // mel.STRIDE)    # frames before an excerpt that its first feature hears
 PHONE_DELAY = 0.06                      # seconds: what a token tells has sounded that long ago
-BABBLING = 4                            # clips that are heard behind one with babble
+BABBLING = 5                            # clips at most that are heard behind one with babble
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def _changed(corpus: Corpus, clip: Clip, span: tuple[int, int], config: BatchCon
         _padded(clip.curves, first, whole).astype(np.float32))
 
     def voices() -> Sequence[Array]:
-        heard = [corpus.draw('kokoro', rng).samples for _ in range(BABBLING)]
+        heard = [corpus.draw('kokoro', rng).samples for _ in range(rng.integers(1, BABBLING + 1))]
         return [samples.astype(np.float32) / 32768 for samples in heard]
 
     samples, curves = augment.change(piece, config.sound, voices, rng)

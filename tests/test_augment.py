@@ -15,7 +15,7 @@ from model.augment import AugmentConfig, Piece
 from model.batches import BatchConfig, draw
 from model.data import Corpus, Entry
 from model.datasets.sound import read_sound
-from model.metrics import loudness_envelope
+from model.metrics import loudness_envelope, rms
 from model.room import draw_room, images, impulse_response
 
 SAMPLES = read_sound(files('avatar_bridge') / 'assets' / 'speech.flac')[8000:40000]
@@ -162,14 +162,14 @@ def test_excerpts_may_be_cut_as_a_profile_cuts_a_stream(corpus):
 
 
 @pytest.mark.parametrize('name', [
-    'speed', 'reverb', 'babble', 'music', 'noise', 'gain', 'clipping', 'codec'])
+    'speed', 'reverb', 'babble', 'music', 'keyboard', 'noise', 'gain', 'clipping', 'codec'])
 def test_batches_with_changes_stay_in_time(corpus, name):
     batch = batch_of(corpus, seed=3, **{name: 1.0})
     again = batch_of(corpus, seed=3, **{name: 1.0})
     assert all(np.array_equal(a, b) for a, b in zip(batch, again, strict=True))
     assert batch.features.shape == batch_of(corpus).features.shape
     assert batch.clean.shape[0] == 4
-    if name in ('babble', 'music', 'noise', 'reverb'):
+    if name in ('babble', 'music', 'keyboard', 'noise', 'reverb'):
         return                          # as loud as the voice, they hide when it begins or ends
     for heard, seen, times in zip(batch.features, batch.clean, batch.times, strict=True):
         if seen[:, 0].std() > 0.1:
@@ -184,6 +184,16 @@ def test_muted_excerpts_are_silent_and_at_rest(corpus):
         last = silent[-1] if len(silent) else 0
         rest = round((last * 0.01 + 0.35 - 0.2) * batch.fps)
         assert not seen[max(0, rest):].any()
+
+
+def test_where_nobody_speaks_something_is_heard_and_the_face_rests(corpus):
+    batch = batch_of(corpus, seed=1, alone=1.0)
+    assert not batch.clean.any()
+    assert not np.allclose(batch.features, batch_of(corpus, seed=1).features, atol=0.1)
+    assert batch.features.max() > 0.5
+    levels = [rms(augment.alone(SPEECH, lambda: [SPEECH], np.random.default_rng(seed)))
+              for seed in range(20)]
+    assert rms(SPEECH) * 10 ** (-25 / 20) < min(levels) < max(levels) <= 1.001 * rms(SPEECH)
 
 
 def test_a_share_is_a_share():
