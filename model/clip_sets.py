@@ -11,8 +11,9 @@ their phones (`model/prompts.py`), and the bundled speech.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 import json
 from pathlib import Path
@@ -49,27 +50,47 @@ class Clip:
     truth: Array | None = None                      # (m, 52) weights, at tracked_fps too
 
 
+Makers = dict[str, Callable[[], Iterable[Clip]]]
+
+
 def clip_sets(data: Path, prompts: Path | None = None, speech: Path | None = None,
-              ) -> dict[str, list[Clip]]:
-    """Return the clips to judge by, per set; only what `data`, `prompts` and `speech` have."""
-    sets = {}
-    if (data / 'grid_s1').is_dir():
-        ids = (data / 'grid_s1' / 'validation.txt').read_text().split()
-        sets['grid_s1'] = list(grid_clips(data / 'grid_s1', ids))
-    if (data / 'grid_others').is_dir():
-        sets['grid_others'] = list(grid_clips(data / 'grid_others'))
-    if (data / 'kokoro').is_dir():
-        for name, split in (('kokoro', 'validation'), ('kokoro_test', 'test')):
-            rows = [row for row in read_rows(data / 'kokoro') if split_of_row(row) == split]
-            sets[name] = list(synthetic_clips(data / 'kokoro', rows))
+              names: Collection[str] = ()) -> dict[str, list[Clip]]:
+    """
+    Return the clips to judge by, per set; only what `data`, `prompts` and `speech` have.
+
+    `names`: make these sets only.
+    """
+    makers = {**grid_sets(data), **synthetic_sets(data / 'kokoro', speech)}
+    if prompts and (prompts / 'phones.json').is_file():
+        makers['prompts'] = lambda: prompt_clips(prompts)
+    makers['speech'] = lambda: [bundled_speech()]
+    return {name: list(make()) for name, make in makers.items() if not names or name in names}
+
+
+def grid_sets(data: Path) -> Makers:
+    """Return what makes the sets of real talkers."""
+    one, others = data / 'grid_s1', data / 'grid_others'
+    makers: Makers = {}
+    if one.is_dir():
+        makers['grid_s1'] = lambda: grid_clips(one, (one / 'validation.txt').read_text().split())
+    if others.is_dir():
+        makers['grid_others'] = lambda: grid_clips(others)
+    return makers
+
+
+def synthetic_sets(kokoro: Path, speech: Path | None) -> Makers:
+    """Return what makes the sets of voices and languages that no training hears."""
+    makers: Makers = {}
+    rows = read_rows(kokoro)
+    for name, split in (('kokoro', 'validation'), ('kokoro_test', 'test')):
+        if chosen := [row for row in rows if split_of_row(row) == split]:
+            makers[name] = partial(synthetic_clips, kokoro, chosen)
     if speech and (rows := read_rows(speech)):
         strange = [row for row in rows if language(row) not in SHARES['train']]
-        sets['voices'] = list(synthetic_clips(speech, [
-            row for row in rows if row['split'] == 'test' and row not in strange]))
-        sets['languages'] = list(synthetic_clips(speech, strange))
-    if prompts and (prompts / 'phones.json').is_file():
-        sets['prompts'] = list(prompt_clips(prompts))
-    return {**sets, 'speech': [bundled_speech()]}
+        makers['voices'] = partial(synthetic_clips, speech, [
+            row for row in rows if row['split'] == 'test' and row not in strange])
+        makers['languages'] = partial(synthetic_clips, speech, strange)
+    return makers
 
 
 def read_audio(path: Path) -> Array:

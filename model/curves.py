@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command.add_argument('--plot', type=Path, metavar='FILE')
     arguments = command.parse_args(argv)
     try:
-        sets = clip_sets(arguments.data)
+        sets = clip_sets(arguments.data, names=('grid_others', 'grid_s1', 'kokoro'))
         clips = [*sets.get('grid_others', [])[:arguments.clips],
                  *sets.get('grid_s1', [])[:arguments.clips]]
         found = list(tqdm(rows(load_bundle(arguments.bundle), clips,

@@ -127,9 +127,8 @@ def evaluate(arguments: argparse.Namespace) -> Report:
 
 def chosen_sets(arguments: argparse.Namespace) -> dict[str, list[Clip]]:
     """Return the clips that are asked for, per set."""
-    sets = clip_sets(arguments.data, arguments.prompts, arguments.speech)
-    return {name: clips[:arguments.clips] for name, clips in sets.items()
-            if name in (arguments.set or [name])}
+    sets = clip_sets(arguments.data, arguments.prompts, arguments.speech, arguments.set or ())
+    return {name: clips[:arguments.clips] for name, clips in sets.items()}
 
 
 def example(sets: dict[str, list[Clip]]) -> Clip | None:
