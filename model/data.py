@@ -106,7 +106,7 @@ class Made(NamedTuple):
         frames = len(self.faces[0])
         if self.phones is None:
             return np.full(frames, UNKNOWN, np.uint8)
-        return class_numbers(list(self.phones), frames, RATE)
+        return class_numbers(self.phones, frames, RATE)
 
     @property
     def in_styles(self) -> list[NDArray[np.float16]]:

@@ -55,7 +55,7 @@ class Phone(NamedTuple):
         return self.end - self.start
 
 
-def class_numbers(phones: list[Phone], frames: int, rate: float) -> NDArray[np.uint8]:
+def class_numbers(phones: Sequence[Phone], frames: int, rate: float) -> NDArray[np.uint8]:
     """Return the number of the class that sounds at each frame, (frames,); `rate` in 1/s."""
     numbers = np.full(frames, NUMBERED.index(SILENCE), np.uint8)
     for phone in phones:

@@ -168,7 +168,7 @@ def pieces(engine, samples, count):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(('of', 'count', 'growth'), [
-    ('everything but the network', 18, 20_000),         # the last two thirds: the past is full
+    ('everything but the network', 12, 20_000),         # the last two thirds: the past is full
     ('the network', 3, 300_000),
 ])
 def test_time_keeps_memory_flat_and_indices_gapless(bundle, samples, of, count, growth):

@@ -157,7 +157,7 @@ def test_phones_are_learnt_and_leave_no_trace_in_the_bundle(sounding, tmp_path):
     assert found < 0.5 * np.log(len(NUMBERED))
     about = {'name': 'tiny', 'version': '0', 'styles': ['neutral'], 'languages': ['en'],
              'data': [], 'licence': 'Apache-2.0'}
-    export(tmp_path / 'run', tmp_path / 'tiny', about)
+    export(tmp_path / 'run', tmp_path / 'tiny', about, ('onnx',))
     plainly = make('live', tiny('live'))
     assert load_bundle(tmp_path / 'tiny').manifest['parameters'] == sum(
         parameter.numel() for parameter in plainly.parameters())
