@@ -86,10 +86,10 @@ def synthetic_sets(kokoro: Path, speech: Path | None) -> Makers:
         if chosen := [row for row in rows if split_of_row(row) == split]:
             makers[name] = partial(synthetic_clips, kokoro, chosen)
     if speech and (rows := read_rows(speech)):
-        strange = [row for row in rows if language(row) not in SHARES['train']]
         makers['voices'] = partial(synthetic_clips, speech, [
-            row for row in rows if row['split'] == 'test' and row not in strange])
-        makers['languages'] = partial(synthetic_clips, speech, strange)
+            row for row in rows if row['split'] == 'test' and language(row) in SHARES['train']])
+        makers['languages'] = partial(synthetic_clips, speech, [
+            row for row in rows if language(row) not in SHARES['train']])
     return makers
 
 

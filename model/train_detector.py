@@ -125,7 +125,8 @@ def listen(clip: Clip) -> Heard:
     floors = np.empty_like(spectra)
     floor = spectra[0]
     for index, spectrum in enumerate(spectra):
-        floors[index] = floor = speech.followed(floor, spectrum)
+        opening = index < speech.OPENING
+        floors[index] = floor = spectrum if opening else speech.followed(floor, spectrum)
     over = np.pad(spectra - floors, ((speech.LAGS[-1], 0), (0, 0)))
     times = (np.arange(len(spectra)) + 0.5) * speech.PIECE / SAMPLE_RATE
     spoken = np.zeros(len(spectra), bool)

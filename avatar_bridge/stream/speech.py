@@ -33,6 +33,7 @@ SILENT: Final = 1e-6            # power that nothing is below
 LAGS: Final = (0, 1, 2, 4, 8, 16, 32)       # pieces ago that the network sees
 FALLING: Final = 0.1            # how fast the quietest level follows down, a piece,
 RISING: Final = 0.004           # and up: four seconds
+OPENING: Final = 3              # pieces at first that hear what was before the stream: nothing
 SCALE: Final = 4.0              # of log power, so that the network sees about unit variance
 
 
@@ -51,7 +52,7 @@ class SpeechDetector:
     def reset(self) -> None:
         """Forget the room."""
         self._rest = np.zeros(mel.HISTORY, np.float32)
-        self._floor: Array | None = None
+        self._floor = np.zeros(BANDS)
         self._spectra = np.zeros((LAGS[-1], BANDS))      # over the floor, the newest last
         self._recent: deque[bool] = deque(maxlen=RECENT)
         self._pieces: deque[bool] = deque(maxlen=REMEMBERED)
@@ -67,7 +68,8 @@ class SpeechDetector:
             return
         floors = np.empty_like(spectra)
         for index, spectrum in enumerate(spectra):
-            self._floor = spectrum if self._floor is None else followed(self._floor, spectrum)
+            opening = self._count + index < OPENING
+            self._floor = spectrum if opening else followed(self._floor, spectrum)
             floors[index] = self._floor
         over = np.concatenate([self._spectra, spectra - floors])
         self._spectra = over[len(spectra):]
