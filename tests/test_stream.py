@@ -14,6 +14,7 @@ from avatar_bridge.stream.shaper import Shaper
 from avatar_bridge.stream.speech import SpeechDetector
 from avatar_bridge.stream.windower import Windower
 from avatar_bridge.timeline import StreamSpec, Timeline
+from model.augment import coloured
 from model.clip_sets import bundled_speech
 
 SPEC = StreamSpec()
@@ -181,6 +182,12 @@ def test_only_what_lasts_has_a_hangover():
     heard = told(np.concatenate([speech, np.zeros(16000, np.float32)]))
     assert heard[200:210].all()
     assert not heard[260:].any()
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_a_room_that_is_there_from_the_first_sample_is_no_speech(seed):
+    noise = coloured(32000, 0.5, np.random.default_rng(seed))
+    assert not told((0.005 * noise / noise.std()).astype(np.float32)).any()
 
 
 def test_speech_does_not_depend_on_block_size():
