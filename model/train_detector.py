@@ -125,8 +125,7 @@ def listen(clip: Clip) -> Heard:
     floors = np.empty_like(spectra)
     floor = spectra[0]
     for index, spectrum in enumerate(spectra):
-        opening = index < speech.OPENING
-        floors[index] = floor = spectrum if opening else speech.followed(floor, spectrum)
+        floors[index] = floor = speech.followed(floor, spectrum, index)
     over = np.pad(spectra - floors, ((speech.LAGS[-1], 0), (0, 0)))
     times = (np.arange(len(spectra)) + 0.5) * speech.PIECE / SAMPLE_RATE
     spoken = np.zeros(len(spectra), bool)

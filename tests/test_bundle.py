@@ -15,6 +15,7 @@ from avatar_bridge.errors import BundleError, UsageError
 from avatar_bridge.rig import INDEX
 from avatar_bridge.stream.engine import Engine
 
+SPEECH = SHIPPED.parent / 'assets' / 'speech.flac'
 NAMES = ('codetalker', 'diffspeaker', 'diffusiontalker', 'live')
 
 
@@ -130,3 +131,15 @@ def test_a_style_is_taken_in_part_or_overdone(two_styles, name, amount):
 def test_an_amount_of_a_style_out_of_range_is_refused(two_styles, name):
     with pytest.raises(UsageError, match='style'):
         two_styles.style(name, None)
+
+
+def test_the_shipped_styles_open_the_mouth_as_their_names_say():
+    bundle, speech = load_bundle('live'), read_sound(str(SPEECH), 16000)[:4 * 16000]
+
+    def opening(style):
+        frames = Engine(bundle, EngineConfig(style=style)).push(speech)
+        return np.percentile([frame.weights[INDEX['jawOpen']] for frame in frames], 90)
+
+    names = ('mumbling', 'mumbling:0.5', 'neutral', 'articulate:0.5', 'articulate', 'shouting')
+    openings = [opening(name) for name in names]
+    assert (np.diff(openings) > 0.01).all()

@@ -62,9 +62,9 @@ def test_the_blender_fades_from_the_guess_and_settles_between_neighbours():
     first, second, third, last = (blender.push(window) for window in windows([0., 1., 1., 1.]))
     assert not first.any()
     share = neighbours_share(60.0)
-    rise = np.array([0, 1 / 4, 2 / 4, 3 / 4, 1])       # the hop before, the fade, the new guess
+    rise = np.array([0, 0.3, 0.5, 0.7, 1])              # the hop before, the fade, the new guess
     assert np.allclose(second[:, 0], share * (rise[:-2] + rise[2:]) + (1 - 2 * share) * rise[1:-1])
-    assert third[0, 0] == pytest.approx(1 - share / 4)
+    assert third[0, 0] == pytest.approx(1 - 0.3 * share)
     assert np.allclose(third[1:], 1)
     assert np.allclose(last, 1)
     assert (blender.known[-SPEC.hop:] == 1).all()

@@ -12,7 +12,8 @@ import numpy as np
 from avatar_bridge.frames import FrameWindow, Weights
 from avatar_bridge.timeline import StreamSpec
 
-SPREAD: Final = 0.013           # seconds: deviation of the kernel that settles frames
+SPREAD: Final = 0.0136          # seconds: deviation of the kernel that settles frames
+FRESH: Final = (0.3, 0.7)       # share of the new prediction as a fade begins and ends
 
 
 class StreamBlender:
@@ -30,7 +31,7 @@ class StreamBlender:
         """Blend windows cut as `spec` says; `rest` is (52,), the face before the stream."""
         self.spec = spec
         self._rest = rest
-        self._rise = (np.arange(1, spec.fade + 1, dtype=np.float32) / (spec.fade + 1))[:, None]
+        self._rise = np.linspace(*FRESH, spec.fade, dtype=np.float32)[:, None]
         self._share = neighbours_share(float(spec.fps)) if spec.lookahead else 0.0
         self.reset()
 

@@ -34,6 +34,8 @@ LAGS: Final = (0, 1, 2, 4, 8, 16, 32)       # pieces ago that the network sees
 FALLING: Final = 0.1            # how fast the quietest level follows down, a piece,
 RISING: Final = 0.004           # and up: four seconds
 OPENING: Final = 3              # pieces at first that hear what was before the stream: nothing
+YOUNG: Final = 50               # pieces in which a stream may have begun amid speech,
+PLUNGING: Final = 0.5           # so that every dip counts for more
 SCALE: Final = 4.0              # of log power, so that the network sees about unit variance
 
 
@@ -68,8 +70,7 @@ class SpeechDetector:
             return
         floors = np.empty_like(spectra)
         for index, spectrum in enumerate(spectra):
-            opening = self._count + index < OPENING
-            self._floor = spectrum if opening else followed(self._floor, spectrum)
+            self._floor = followed(self._floor, spectrum, self._count + index)
             floors[index] = self._floor
         over = np.concatenate([self._spectra, spectra - floors])
         self._spectra = over[len(spectra):]
@@ -96,9 +97,12 @@ def bands(samples: Samples) -> Array:
     return np.log(power.reshape(len(power), BANDS, mel.BANDS // BANDS).mean(axis=2) + SILENT)
 
 
-def followed(floor: Array, spectrum: Array) -> Array:
-    """Return the quietest level of each band after one more piece; any shape."""
-    return floor + (spectrum - floor) * np.where(spectrum < floor, FALLING, RISING)
+def followed(floor: Array, spectrum: Array, age: int) -> Array:
+    """Return the quietest level of each band after a piece, `age` pieces into the stream."""
+    if age < OPENING:
+        return spectrum
+    falling = PLUNGING if age < YOUNG else FALLING
+    return floor + (spectrum - floor) * np.where(spectrum < floor, falling, RISING)
 
 
 def seen(over: Array, floors: Array) -> Array:
