@@ -1,7 +1,7 @@
 # Copyright 2026 The avatar_bridge authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The figures of a set of clips: means over its clips, NaN where there is nothing to judge."""
+"""The figures of a set: means over its clips or phones, NaN where there is nothing to judge."""
 
 from __future__ import annotations
 
@@ -45,14 +45,17 @@ def lip_sync(pairs: Pairs, fps: float) -> Figures:
 
 
 def closure_scores(pairs: Pairs, fps: float) -> Figures:
-    """Return the F1 of p, b, m and of f, v, and the share of vowels wrongly shut."""
-    spoken = [(clip, motion) for clip, motion in pairs if clip.phones]
-    lips = [metrics.closures(motion.gap, clip.phones, fps=fps) for clip, motion in spoken]
-    teeth = [metrics.closures(motion.gap, clip.phones, fps=fps, among=metrics.LABIODENTALS)
-             for clip, motion in spoken]
-    return {'closure_f1': mean(found.f1 for found in lips),
-            'false_closures': mean(found.false_share for found in lips),
-            'labiodental_f1': mean(found.f1 for found in teeth)}
+    """
+    Return the F1 of p, b, m and of f, v, and the share of vowels wrongly shut.
+
+    The phones of all clips are counted together: many clips have but one of a kind, whose F1 would
+    be 0 or 1.
+    """
+    lips, teeth = (metrics.pooled(metrics.closures(motion.gap, clip.phones, fps=fps, among=among)
+                                  for clip, motion in pairs if clip.phones)
+                   for among in (metrics.BILABIALS, metrics.LABIODENTALS))
+    return {'closure_f1': lips.f1, 'false_closures': lips.false_share,
+            'labiodental_f1': teeth.f1}
 
 
 def vertex_errors(pairs: Pairs, fps: float) -> Figures:

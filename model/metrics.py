@@ -130,18 +130,25 @@ def closures(gap: Array, phones: Iterable[tuple[str, float, float]], *, fps: flo
     Count the phones `among` which the lips shut, and the vowels at whose middle they did.
 
     `phones` are (ipa, start, end) in seconds; shut is below `CLOSED` of the gap's 95th
-    percentile. A vowel's middle within `REACH` of such a phone does not count.
+    percentile. A vowel's middle within `REACH` of a phone that closes the lips does not count.
     """
     shut = np.asarray(gap) < CLOSED * np.percentile(gap, 95)
     times = np.arange(len(gap)) / fps
     phones = list(phones)
-    reaches = [(start - REACH, end + REACH) for ipa, start, end in phones if ipa[:1] in among]
-    hits = sum(bool(shut[(times >= start) & (times <= end)].any()) for start, end in reaches)
+    closing = [(ipa[:1] in among, start - REACH, end + REACH) for ipa, start, end in phones
+               if ipa[:1] in BILABIALS | LABIODENTALS]
+    hits = [bool(shut[(times >= start) & (times <= end)].any())
+            for counts, start, end in closing if counts]
     middles = [(start + end) / 2 for ipa, start, end in phones if ipa[:1] in VOWELS]
     frames = [round(middle * fps) for middle in middles
-              if not any(start <= middle <= end for start, end in reaches)]
+              if not any(start <= middle <= end for _, start, end in closing)]
     false = sum(bool(shut[frame]) for frame in frames if frame < len(shut))
-    return Closures(hits, len(reaches) - hits, false, len(frames))
+    return Closures(sum(hits), len(hits) - sum(hits), false, len(frames))
+
+
+def pooled(found: Iterable[Closures]) -> Closures:
+    """Return the closures of several clips together."""
+    return Closures(*np.sum([(0, 0, 0, 0), *found], axis=0).tolist())
 
 
 def quiet_frames(count: int, speech: Iterable[tuple[float, float]], *,

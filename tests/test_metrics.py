@@ -77,6 +77,20 @@ def test_labiodentals_are_counted_apart():
     assert metrics.closures(gap, phones, fps=100) == (0, 1, 0, 1)
 
 
+def test_a_vowel_beside_a_closure_of_another_kind_is_not_wrongly_shut():
+    gap = np.ones(100)
+    gap[60:68] = 0
+    phones = [('p', 0.60, 0.64), ('ə', 0.64, 0.68), ('f', 0.80, 0.84)]
+    assert metrics.closures(gap, phones, fps=100, among=metrics.LABIODENTALS) == (0, 1, 0, 0)
+
+
+def test_closures_of_several_clips_count_together():
+    together = metrics.pooled(iter([metrics.Closures(3, 1, 0, 8), metrics.Closures(0, 1, 1, 2)]))
+    assert together == (3, 2, 1, 10)
+    assert together.f1 == pytest.approx(6 / 9)
+    assert np.isnan(metrics.pooled([]).f1)
+
+
 @pytest.mark.parametrize(('late', 'hits'), [(0.0, 1), (0.03, 1), (0.06, 0)])
 def test_a_closure_may_miss_its_phone_by_40_ms(late, hits):
     gap = np.full(100, 1.0)
