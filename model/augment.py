@@ -34,6 +34,11 @@ STRIDE: Final = SAMPLE_RATE // CURVE_RATE
 FASTEST: Final = 1.1            # and as much slower
 RELEASE: Final = 0.3            # seconds in which a face comes to rest when nothing is heard
 QUIET: Final = 1e-4             # rms below which there is no speech to hold a background against
+BABBLING: Final = (1, 5)        # people who are heard behind a speaker,
+CROWD: Final = (3, 8)           # and where nobody near speaks: one alone might be the speaker
+
+#: Asked for so many others who speak.
+Voices = Callable[[int], Sequence[NDArray[np.float32]]]
 
 
 class Piece(NamedTuple):
@@ -53,7 +58,7 @@ class AugmentConfig:
     music: float = 0.0
     keyboard: float = 0.0
     noise: float = 0.0
-    alone: float = 0.0                  # one of the four above, and nobody speaks
+    alone: float = 0.0                  # people or one of the three above, and nobody near speaks
     gain: float = 0.0
     clipping: float = 0.0
     codec: float = 0.0
@@ -67,23 +72,18 @@ class AugmentConfig:
                                  f'{getattr(self, field.name)}')
 
 
-def change(piece: Piece, config: AugmentConfig, voices: Callable[[], Sequence[Array]],
-           rng: Generator) -> Piece:
-    """
-    Return a piece changed by chance, in the order in which sound meets these things.
-
-    `voices` is asked for others who speak, where there is babble.
-    """
+def change(piece: Piece, config: AugmentConfig, voices: Voices, rng: Generator) -> Piece:
+    """Return a piece changed by chance, in the order in which sound meets these things."""
     if rng.random() < config.speed:
         piece = speed(piece, round(float(rng.uniform(2 - FASTEST, FASTEST)), 2))
     samples = piece.samples
     if rng.random() < config.reverb:
         samples = reverb(samples, rng)
-    if rng.random() < config.babble:
-        samples = babble(samples, voices(), rng)
     if rng.random() < config.alone:
         samples = alone(samples, voices, rng)
         piece = piece._replace(curves=np.zeros_like(piece.curves))
+    elif rng.random() < config.babble:
+        samples = babble(samples, voices, rng)
     for share, changed in ((config.music, music), (config.keyboard, keyboard),
                            (config.noise, noise), (config.gain, gain),
                            (config.clipping, clipping), (config.codec, codec)):
@@ -186,9 +186,10 @@ def _decay(count: int, seconds: float) -> Array:
     return np.exp(-np.arange(count, dtype=np.float32) / np.float32(seconds * SAMPLE_RATE))
 
 
-def babble(samples: Array, voices: Sequence[Array], rng: Generator) -> Array:
+def babble(samples: Array, voices: Voices, rng: Generator) -> Array:
     """Return samples among other people who speak, 3 to 25 dB below."""
-    return mixed(samples, crowd(len(samples), voices, rng), rng.uniform(3, 25))
+    people = voices(int(rng.integers(*BABBLING, endpoint=True)))
+    return mixed(samples, crowd(len(samples), people, rng), rng.uniform(3, 25))
 
 
 def crowd(count: int, voices: Sequence[Array], rng: Generator) -> NDArray[np.float64]:
@@ -206,12 +207,15 @@ def keyboard(samples: Array, rng: Generator) -> Array:
     return mixed(samples, keystrokes(len(samples), rng), rng.uniform(0, 25))
 
 
-def alone(samples: Array, voices: Callable[[], Sequence[Array]], rng: Generator) -> Array:
-    """Return a background without the samples, 0 to 25 dB below them."""
-    backgrounds: tuple[Callable[[], NDArray[np.floating]], ...] = (
-        lambda: crowd(len(samples), voices(), rng), lambda: chords(len(samples), rng),
-        lambda: keystrokes(len(samples), rng), lambda: coloured(len(samples), 0.5, rng))
-    background = backgrounds[int(rng.integers(len(backgrounds)))]()
+def alone(samples: Array, voices: Voices, rng: Generator) -> Array:
+    """Return a background without the samples, half the time people, 0 to 25 dB below them."""
+    count = len(samples)
+    if rng.random() < 0.5:
+        people = voices(int(rng.integers(*CROWD, endpoint=True)))
+        background: NDArray[np.floating] = crowd(count, people, rng)
+    else:
+        others = (chords, keystrokes, lambda count, rng: coloured(count, 0.5, rng))
+        background = others[int(rng.integers(len(others)))](count, rng)
     return beneath(samples, background, rng.uniform(0, 25)).astype(np.float32)
 
 

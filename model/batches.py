@@ -18,14 +18,15 @@ from avatar_bridge.config import PROFILES
 from model import augment
 from model.data import Clip, Corpus
 from model.noise_levels import Levels, chunk, even, triangle
-from model.phones import NUMBERED
+from model.phones import NUMBERED, UNKNOWN
 
 Array = NDArray[np.float32]
 Number = TypeVar('Number', bound=np.number)
+SILENT = len(NUMBERED) - 1              # number of silence among the classes
 CURVE_RATE = 100                        # frames per second of the corpus's curves
 LEAD = -(-mel.HISTORY // mel.STRIDE)    # frames before an excerpt that its first feature hears
-PHONE_DELAY = 0.06                      # seconds: what a token tells has sounded that long ago
-BABBLING = 5                            # clips at most that are heard behind one with babble
+PHONE_DELAY = 0.06                      # seconds: the phone that a token tells was that long ago,
+SPEECH_DELAY = 0.03                     # and speech: in the middle of the token before it
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ class Batch(NamedTuple):
     amounts: Array | None = None        # (batch,) how much of it; all of it where there are none
     voices: Array | None = None         # (batch, 3, 2 m, 80) features of who speaks, if asked for
     lone: NDArray[np.bool_] | None = None       # (batch,) the voice has one clip only
-    phones: Array | None = None         # (batch, n, classes) 1 for what a token is to tell
+    phones: Array | None = None         # (batch, n, classes) 1 for what a token is to tell,
+    speech: Array | None = None         # (batch, n, 2) and whether somebody speaks, or nobody
 
 
 def draw(corpus: Corpus, config: BatchConfig, rng: np.random.Generator) -> Batch:
@@ -105,6 +107,7 @@ def draw(corpus: Corpus, config: BatchConfig, rng: np.random.Generator) -> Batch
         fps,
         amounts if config.partly_share else None,
         phones=np.stack([item[6] for item in items]) if config.phones else None,
+        speech=np.stack([item[7] for item in items]) if config.phones else None,
     )
     return _with_voices(batch, corpus, clips, config, rng) if config.voice_seconds else batch
 
@@ -139,7 +142,9 @@ def _excerpt(corpus: Corpus, clip: Clip, config: BatchConfig, fps: float,
              + np.arange(int(config.seconds * fps)) / fps)
     curves, sounding = np.split(curves, [len(rig.NAMES)], axis=1)
     clean = _curves_at(curves, (times + start / CURVE_RATE) * CURVE_RATE)
-    phones = _curves_at(sounding, (_token_times(length) - PHONE_DELAY) * CURVE_RATE + start)
+    phones, speech = (
+        _shares(_curves_at(sounding, (_token_times(length) - delay) * CURVE_RATE + start))
+        for delay in (PHONE_DELAY, SPEECH_DELAY))
     if rng.random() < config.mirror_share:
         clean = clean[:, rig.MIRROR]
     blocks, horizons = _blocks(times, config, fps, rng)
@@ -152,7 +157,7 @@ def _excerpt(corpus: Corpus, clip: Clip, config: BatchConfig, fps: float,
     if config.even_share or config.chunk_share or config.triangle_share:
         levels = _sampled(levels, times, config, rng)
     return (features, clean, levels.timesteps, times.astype(np.float32), levels.blocks,
-            levels.horizons, phones)
+            levels.horizons, phones, _spoken(speech))
 
 
 def _token_times(features: int) -> Array:
@@ -161,10 +166,29 @@ def _token_times(features: int) -> Array:
 
 
 def _classes(clip: Clip) -> NDArray[np.float16]:
-    """Return (frames, classes) of a clip: 1 for the class that sounds, all 0 where unknown."""
+    """
+    Return (frames, classes) of a clip: 1 for the class that sounds, all 0 in silence.
+
+    So whatever takes a sound away and lets its face rest makes silence of it. The place of silence
+    itself says what is not known.
+    """
     if clip.phones is None:
         raise ValueError('this cache has no phones: build it anew with python -m model.data')
-    return (clip.phones[:, None] == np.arange(len(NUMBERED))).astype(np.float16)
+    places = np.where(clip.phones == SILENT, UNKNOWN, clip.phones)
+    places = np.where(clip.phones == UNKNOWN, SILENT, places)
+    return (places[:, None] == np.arange(len(NUMBERED))).astype(np.float16)
+
+
+def _shares(classes: Array) -> Array:
+    """Return (n, classes) shares, given such as `_classes`; all 0 where nothing is known."""
+    if classes.shape[1]:
+        classes[:, SILENT] = 1 - classes.sum(axis=1)
+    return classes
+
+
+def _spoken(shares: Array) -> Array:
+    """Return (n, 2) shares of speech and of silence."""
+    return np.stack([shares[:, :SILENT].sum(axis=1), shares[:, SILENT:].sum(axis=1)], axis=1)
 
 
 def _sampled(levels: Levels, times: NDArray[np.float64], config: BatchConfig,
@@ -189,8 +213,8 @@ def _changed(corpus: Corpus, clip: Clip, span: tuple[int, int], config: BatchCon
         _padded(clip.samples, first * mel.STRIDE, whole * mel.STRIDE) / np.float32(32768),
         _padded(clip.curves, first, whole).astype(np.float32))
 
-    def voices() -> Sequence[Array]:
-        heard = [corpus.draw('kokoro', rng).samples for _ in range(rng.integers(1, BABBLING + 1))]
+    def voices(count: int) -> Sequence[Array]:
+        heard = [corpus.draw('kokoro', rng).samples for _ in range(count)]
         return [samples.astype(np.float32) / 32768 for samples in heard]
 
     samples, curves = augment.change(piece, config.sound, voices, rng)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from avatar_bridge import rig
-from avatar_bridge.stream.blender import neighbours_share
+from avatar_bridge.stream import blender
 from model.metrics import LIP_GAP
 
 CLOSING: Final = 0.25           # likelihood from which on lips are shut rather than not
@@ -46,9 +46,8 @@ def motion_losses(predicted: Tensor, clean: Tensor, mean: Tensor, deviation: Ten
 
 def settled(predicted: Tensor, fps: float) -> Tensor:
     """Return (batch, frames, 52) frames as the blender settles them between their neighbours."""
-    share = neighbours_share(fps)
-    around = torch.cat([predicted[:, :1], predicted, predicted[:, -1:]], dim=1)
-    return (1 - 2 * share) * predicted + share * (around[:, :-2] + around[:, 2:])
+    around = torch.cat([predicted[:, :1], predicted, predicted[:, -1:]], dim=1).transpose(0, 1)
+    return blender.settled(around, blender.neighbours_share(fps)).transpose(0, 1)
 
 
 def coefficient_loss(predicted: Tensor, clean: Tensor) -> Tensor:
@@ -108,6 +107,16 @@ def phone_loss(logits: Tensor, shares: Tensor) -> Tensor:
     """
     lost = -(shares * logits.log_softmax(dim=-1)).sum()
     return lost / shares.sum().clamp(min=1.0)
+
+
+def speech_loss(odds: Tensor, shares: Tensor) -> Tensor:
+    """
+    Return the cross-entropy of whether somebody speaks; where that is not known nothing is lost.
+
+    :param odds: (batch, tokens) log odds
+    :param shares: (batch, tokens, 2) of speech and of silence, both 0 where it is not known
+    """
+    return phone_loss(torch.stack([odds, torch.zeros_like(odds)], dim=-1), shares)
 
 
 def _seal_error(predicted: Tensor, clean: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:

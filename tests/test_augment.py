@@ -57,12 +57,13 @@ def test_a_change_keeps_length_and_time_and_follows_its_seed(name):
 def test_other_people_are_heard_as_loud_as_drawn():
     rng = np.random.default_rng(0)
     crowd = [rng.standard_normal(9000).astype(np.float32), SPEECH[::-1], SPEECH[:0]]
-    changed = augment.babble(SPEECH, crowd, np.random.default_rng(1))
+    changed = augment.babble(SPEECH, lambda _: crowd, np.random.default_rng(1))
     behind = changed - SPEECH
     below = 20 * np.log10(SPEECH.std() / behind.std())
     assert 3 <= below <= 25
     assert lag(envelope(SPEECH), envelope(changed)) == 0
-    alone = augment.babble(np.zeros(16000, np.float32), crowd, np.random.default_rng(1))
+    silence = np.zeros(16000, np.float32)
+    alone = augment.babble(silence, lambda _: crowd, np.random.default_rng(1))
     assert 0.001 < alone.std() < 0.03               # a room where nobody speaks to us
 
 
@@ -191,8 +192,16 @@ def test_where_nobody_speaks_something_is_heard_and_the_face_rests(corpus):
     assert not batch.clean.any()
     assert not np.allclose(batch.features, batch_of(corpus, seed=1).features, atol=0.1)
     assert batch.features.max() > 0.5
-    levels = [rms(augment.alone(SPEECH, lambda: [SPEECH], np.random.default_rng(seed)))
+    asked = []
+
+    def crowd(count):
+        asked.append(count)
+        return [SPEECH] * count
+
+    levels = [rms(augment.alone(SPEECH, crowd, np.random.default_rng(seed)))
               for seed in range(20)]
+    assert 5 < len(asked) < 15
+    assert min(asked) >= 3                          # one voice alone might be the speaker
     assert rms(SPEECH) * 10 ** (-25 / 20) < min(levels) < max(levels) <= 1.001 * rms(SPEECH)
 
 
