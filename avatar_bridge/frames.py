@@ -60,6 +60,8 @@ class FrameWindow(NamedTuple):
 
     first_frame: int
     coefficients: Weights           # (frames, 52), standardised
+    #: (n,) log odds of speech in the next n pieces of 20 ms, where the network tells
+    speech: Weights | None = None
 
 
 class FaceFrame(NamedTuple):

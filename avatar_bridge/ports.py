@@ -127,6 +127,10 @@ class Denoiser(Protocol):
         """Return the condition for this window and the new state; once per hop."""
         ...
 
+    def spoken(self, state: State) -> Weights | None:
+        """Return log odds of speech in what was newly heard, as `FrameWindow.speech`."""
+        ...
+
     def deaf(self, condition: Any) -> Any:
         """Return the condition of somebody who hears nothing, for guidance."""
         ...

@@ -38,9 +38,10 @@ class Listen(nn.Module):
         self.network = network
 
     def forward(self, features: Tensor, *caches: Tensor) -> tuple[Tensor, ...]:
-        """Return keys and values of the new tokens, and the new caches."""
+        """Return keys and values of the new tokens, perhaps what they tell, the new caches."""
         heard, state = self.network.listen(features, list(caches))
-        return (heard, *state)
+        told = (self.network.speaks(heard),) if tells_speech(self.network) else ()
+        return (heard, *told, *state)
 
 
 class Align(nn.Module):
@@ -85,6 +86,11 @@ class Enrol(nn.Module):
         """Return the personal vector, and the new caches."""
         voice, state = self.network.enrol(features, list(caches))
         return (voice.personal, *state)
+
+
+def tells_speech(network: nn.Module) -> bool:
+    """Return whether the network says if somebody speaks."""
+    return getattr(network.config, 'speech', False)
 
 
 def enrols(network: nn.Module) -> bool:
@@ -134,6 +140,7 @@ def export_graphs(network: nn.Module, writer: GraphWriter) -> None:
     writer.write('listen', Listen(network),
                  {'features': torch.zeros(1, 4, mel.BANDS), **cached(network.initial_state())},
                  {'features': {1: 'features'}, 'heard': {2: 'tokens'},
+                  **({'speech': {1: 'tokens'}} if tells_speech(network) else {}),
                   **{f'{name}_after': {} for name in cached(network.initial_state())}})
     if enrols(network):
         writer.write('enrol', Enrol(network),
@@ -178,8 +185,8 @@ def difference(network: nn.Module, backend: Backend) -> float:
         for name, (module, _) in kinds.items():
             state, caches = states[name]
             expected = module(torch.from_numpy(features), *state)
-            after = compare(name, {'features': features, **caches}, expected)[1:]
-            states[name] = list(expected[1:]), dict(zip(caches, after, strict=True))
+            after = compare(name, {'features': features, **caches}, expected)[-len(caches):]
+            states[name] = (list(expected[-len(caches):]), dict(zip(caches, after, strict=True)))
         cut = random_cut(int(rng.integers(2, 40)), int(rng.integers(2, 60)), rng)
         compare('align', as_arrays(cut), Align(network)(*cut.values()))
         step = random_step(network, cut, rng)

@@ -22,7 +22,8 @@ from avatar_bridge.audio import mel
 from model.condition import Condition, Cut
 from model.layers import Attention, CausalConv, ConvBlock, SecondsBias, TimestepEmbedding, Told
 
-EAR = 'ear.'                                          # parameters that serve in training only
+EAR = 'ear.'                                          # parameters that serve in training only,
+SPEECH = 'speech.'                                    # and those that tell whether somebody speaks
 TOKEN_SECONDS = 2 * mel.STRIDE / mel.SAMPLE_RATE      # the encoder halves the feature rate
 
 
@@ -37,6 +38,7 @@ class LiveConfig:
     encoder_blocks: int = 6
     styles: int = 1
     phones: int = 0                     # classes that its ear is trained to tell; set by `train`
+    speech: bool = False                # it says whether somebody speaks; set by `train`
     told: tuple[str, ...] = ()          # of `layers.Told`: what a distilled network knows besides
     motion_span: tuple[float, float] = (-0.45, 0.45)
     audio_span: tuple[float, float] = (-0.5, 0.25)
@@ -139,10 +141,16 @@ class LiveDenoiser(Listener):
         nn.init.zeros_(self.out.weight)
         if config.phones:
             self.ear = nn.Linear(2 * config.layers * config.width, config.phones)
+        if config.speech:
+            self.speech = nn.Linear(2 * config.layers * config.width, 1)
 
     def classes(self, heard: Tensor) -> Tensor:
         """Return logits (batch, tokens, phones) of what sounds, from what `listen` returned."""
         return self.ear(heard.transpose(1, 2).flatten(2))
+
+    def speaks(self, heard: Tensor) -> Tensor:
+        """Return log odds (batch, tokens) that somebody spoke in the token before each."""
+        return self.speech(heard.transpose(1, 2).flatten(2))[..., 0]
 
     def align(self, cut: Cut) -> tuple[Tensor, Tensor]:
         """

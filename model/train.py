@@ -28,10 +28,10 @@ from model.batches import Batch, BatchConfig, draw
 from model.biased_denoiser import BiasedConfig
 from model.condition import Condition, Cut
 from model.data import Corpus, load_corpus
-from model.live_denoiser import EAR, LiveConfig
+from model.live_denoiser import EAR, SPEECH, LiveConfig
 from model.loop import mixed, take_steps
 from model.loop import save as save
-from model.losses import motion_losses, phone_loss
+from model.losses import motion_losses, phone_loss, speech_loss
 from model.networks import make
 from model.noising import noised
 from model.personal_losses import manner
@@ -64,7 +64,8 @@ class TrainConfig:
     closing: float = 0.0
     shown: bool = False                 # the lips are judged as the blender shows them
     contrast: float = 0.1               # of each loss of telling voices apart
-    phones: float = 0.0                 # of telling the classes of phones apart
+    phones: float = 0.0                 # of telling the classes of phones apart,
+    speech: float = 0.0                 # and whether somebody speaks
     seed: int = 1
     checkpoint_every: int = 200
     threads: int = 2
@@ -81,12 +82,13 @@ class TrainConfig:
     def network(self) -> Any:
         """Sizes of the network that is trained."""
         sizes = getattr(self, self.kind)
-        return replace(sizes, phones=len(NUMBERED)) if self.phones else sizes
+        sizes = replace(sizes, phones=len(NUMBERED)) if self.phones else sizes
+        return replace(sizes, speech=True) if self.speech else sizes
 
     @property
     def told(self) -> BatchConfig:
         """How excerpts are drawn, with what the losses want to know."""
-        return replace(self.batch, phones=bool(self.phones))
+        return replace(self.batch, phones=bool(self.phones or self.speech))
 
 
 @dataclass
@@ -144,7 +146,8 @@ def grown(parameters: dict[str, Tensor], network: torch.nn.Module) -> dict[str, 
     Return the parameters of a smaller network for a larger one; whatever else is missing stays so.
 
     New styles begin as the first, new blocks of the encoder pass on what they hear. What serves in
-    training only (`EAR`) is the network's own where it is new, left out where it is not wanted.
+    training only (`EAR`) is the network's own where it is new, left out where it is not wanted;
+    what tells speech (`SPEECH`) is its own where it is new.
     """
     own = network.state_dict()
     kept = {name: value for name, value in parameters.items()
@@ -153,7 +156,7 @@ def grown(parameters: dict[str, Tensor], network: torch.nn.Module) -> dict[str, 
         new = kept[STYLE][:1].expand(len(own[STYLE]) - len(kept[STYLE]), -1)
         kept[STYLE] = torch.cat([kept[STYLE], new])
     for name, value in own.items():
-        if name not in kept and name.startswith((EAR, BLOCKS)):
+        if name not in kept and name.startswith((EAR, SPEECH, BLOCKS)):
             kept[name] = torch.zeros_like(value) if '.down.' in name else value
     return kept
 
@@ -189,18 +192,29 @@ def losses(run: Run, batch: Batch, device: str) -> dict[str, Tensor]:
         style, contrasts = manner(run.network, batch, clean)
         condition = Condition(heard, *run.network.align(cut), style)
         predicted = run.network.denoise(noisy, timesteps, condition)
-        told = {} if batch.phones is None else {
-            'phones': phone_loss(run.network.classes(heard), tensor(batch.phones))}
+        told = what_sounds(run.network, batch, heard)
     predicted = predicted.float()
     moved = motion_losses(predicted, clean, run.mean, run.deviation, batch.fps, shown=run.shown)
     return {**moved, **contrasts, **told}
+
+
+def what_sounds(network: Any, batch: Batch, heard: Tensor) -> dict[str, Tensor]:
+    """Return the losses of telling what sounds, of a network that has been asked for it."""
+    told = {}
+    if batch.phones is not None and network.config.phones:
+        phones = torch.from_numpy(batch.phones).to(heard.device)
+        told['phones'] = phone_loss(network.classes(heard), phones)
+    if batch.speech is not None and network.config.speech:
+        speech = torch.from_numpy(batch.speech).to(heard.device)
+        told['speech'] = speech_loss(network.speaks(heard), speech)
+    return told
 
 
 def update(run: Run, config: TrainConfig, batch: Batch, device: str, ranks: Ranks = ALONE,
            ) -> dict[str, float]:
     """Take one step, the same on every rank; return the losses of this rank's part."""
     parts = losses(run, batch, device)
-    counts = {**shares(config), 'phones': config.phones}
+    counts = {**shares(config), 'phones': config.phones, 'speech': config.speech}
     total = sum(share * parts[name] for name, share in counts.items() if name in parts)
     descend(run, total, rate=config.learning_rate * learning_rate_factor(run.step, config),
             average=config.average, ranks=ranks)

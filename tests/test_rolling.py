@@ -35,6 +35,9 @@ class Oracle:
     def listen(self, audio, state):
         return audio, {'hops': state['hops'] + 1}
 
+    def spoken(self, state):
+        return np.full(3, state['hops'])
+
     def deaf(self, condition):
         return condition
 

@@ -128,6 +128,9 @@ class Guided:
     def listen(self, _audio, state):
         return {'deaf': 0.0}, state
 
+    def spoken(self, _state):
+        return None
+
     def deaf(self, condition):
         return {**condition, 'deaf': 1.0}
 

@@ -11,7 +11,7 @@ from avatar_bridge import rig
 from avatar_bridge.frames import FrameWindow
 from avatar_bridge.stream.blender import SPREAD, StreamBlender, neighbours_share, settled
 from avatar_bridge.stream.shaper import Shaper
-from avatar_bridge.stream.speech import SpeechDetector
+from avatar_bridge.stream.speech import SpeechDetector, SpokenTime
 from avatar_bridge.stream.windower import Windower
 from avatar_bridge.timeline import StreamSpec, Timeline
 from model.augment import coloured
@@ -145,11 +145,11 @@ def test_gains_multiply_before_the_clamp():
 
 def told(samples):
     """Return for each piece of 10 ms whether speech was heard in it, hangover and all."""
-    detector = SpeechDetector()
+    detector, spoken = SpeechDetector(), SpokenTime()
     heard = []
     for start in range(0, len(samples) - 159, 160):
-        detector.push(samples[start:start + 160])
-        heard.append(detector.heard_between(start, start + 160))
+        spoken.push(detector.push(samples[start:start + 160]))
+        heard.append(spoken.heard_between(start, start + 160))
     return np.array(heard)
 
 
@@ -192,8 +192,16 @@ def test_a_room_that_is_there_from_the_first_sample_is_no_speech(seed):
 
 def test_speech_does_not_depend_on_block_size():
     samples = (0.05 * np.random.default_rng(0).standard_normal(8000)).astype(np.float32)
-    whole, pieces = SpeechDetector(), SpeechDetector()
-    whole.push(samples)
-    for start in range(0, 8000, 77):
-        pieces.push(samples[start:start + 77])
-    assert whole._pieces == pieces._pieces
+    pieces = SpeechDetector()
+    odds = [pieces.push(samples[start:start + 77]) for start in range(0, 8000, 77)]
+    assert np.allclose(SpeechDetector().push(samples), np.concatenate(odds))
+
+
+def test_what_is_not_known_yet_is_as_the_last_piece_is():
+    spoken = SpokenTime()
+    assert not spoken.heard_between(0, 1600)
+    spoken.push(np.array([-1.0, 1.0]))
+    assert spoken.heard_between(1600, 3200)
+    spoken.push(np.array([-1.0]))
+    assert not spoken.heard_between(1600, 3200)
+    assert spoken.heard_between(160, 3200)

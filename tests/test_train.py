@@ -12,7 +12,10 @@ from tiny_corpus import BATCH, plan, tiny, write_corpus
 import torch
 
 from avatar_bridge.bundle import load_bundle
+from avatar_bridge.config import EngineConfig
+from avatar_bridge.frames import Flags
 from avatar_bridge.stream.engine import Engine
+from model.augment import AugmentConfig
 from model.batches import draw
 from model.data import load_corpus
 from model.export import export
@@ -147,6 +150,24 @@ def test_a_batch_tells_what_sounded_when_a_token_was_complete(sounding):
     plain = draw(corpus, replace(BATCH, size=32), np.random.default_rng(2))
     assert all(np.array_equal(a, b) for a, b in zip(plain[:9], batch[:9], strict=True))
     assert plain.phones is None
+    assert plain.speech is None
+
+
+def test_what_is_taken_away_is_silence_and_what_is_unknown_stays_so(sounding):
+    corpus = load_corpus(sounding)
+    config = replace(BATCH, size=32, phones=True)
+    batch = draw(corpus, config, np.random.default_rng(2))
+    assert np.allclose(batch.speech.sum(axis=-1), batch.speech.sum(axis=-1).round(), atol=1e-3)
+    # A token tells of the one before it, of whose middle 30 ms have passed.
+    heard = [np.interp(batch.token_times[0] - 0.03, times, clean[:, 0], 0, 0)
+             for times, clean in zip(batch.times, batch.clean, strict=True)]
+    known = batch.speech.sum(axis=-1) * (batch.token_times - 0.03 > batch.times[:, :1]) > 0
+    assert 0.05 < batch.speech[known][:, 0].mean() < 0.9
+    assert np.corrcoef(np.array(heard)[known], batch.speech[known][:, 0])[0, 1] > 0.9
+    alone = draw(corpus, replace(config, sound=AugmentConfig(alone=1.0)),
+                 np.random.default_rng(2))
+    assert (alone.speech == [0, 1]).all()
+    assert (alone.phones[..., -1] == 1).all()
 
 
 def test_phones_are_learnt_and_leave_no_trace_in_the_bundle(sounding, tmp_path):
@@ -161,6 +182,26 @@ def test_phones_are_learnt_and_leave_no_trace_in_the_bundle(sounding, tmp_path):
     plainly = make('live', tiny('live'))
     assert load_bundle(tmp_path / 'tiny').manifest['parameters'] == sum(
         parameter.numel() for parameter in plainly.parameters())
+
+
+def test_a_network_that_learnt_who_speaks_tells_it_in_the_bundle(sounding, tmp_path):
+    train(plan(sounding, tmp_path / 'one'), device='cpu')
+    run = train(plan(sounding, tmp_path / 'run', steps=60, speech=1.0,
+                     start_from=str(tmp_path / 'one')), device='cpu')
+    batch = draw(load_corpus(sounding), replace(BATCH, size=16, phones=True),
+                 np.random.default_rng(5))
+    assert losses(run, batch, 'cpu')['speech'] < 0.5 * np.log(2)
+    about = {'name': 'tiny', 'version': '0', 'styles': ['neutral'], 'languages': ['en'],
+             'data': [], 'licence': 'Apache-2.0'}
+    export(tmp_path / 'run', tmp_path / 'tiny', about, ('onnx', 'torch'))
+    engine = Engine(load_bundle(tmp_path / 'tiny'), EngineConfig(idle='off'))
+    burst = np.where(np.abs(np.arange(48000) - 24000) < 8000, 0.3, 0).astype(np.float32)
+    samples = burst * np.random.default_rng(0).standard_normal(48000).astype(np.float32)
+    frames = engine.push(samples) + engine.flush()
+    spoken = np.array([frame.flags == Flags.SPEECH for frame in frames])
+    assert spoken[65:115].mean() > 0.9
+    assert not spoken[:50].any()
+    assert not spoken[150:].any()
 
 
 def test_who_learnt_no_phones_goes_on_with_them_and_back(sounding, tmp_path):

@@ -24,15 +24,18 @@ def clip(seed=0):
 
 
 def test_training_sees_what_the_detector_sees():
-    heard, detector = listen(clip()), speech.SpeechDetector()
-    detector.push(clip().samples)
-    alone = speech.score(heard.seen, speech.parameters()) > 0
+    odds = speech.score(listen(clip()).seen, speech.parameters())
+    assert np.allclose(speech.SpeechDetector().push(clip().samples), odds)
+    alone = odds > 0
     held, told = 0, []
     for index, is_speech in enumerate(alone):
         recent = alone[max(0, index - speech.RECENT + 1):index + 1]
         held = speech.HANGOVER + 1 if recent.sum() >= speech.SUSTAINED else max(0, held - 1)
         told.append(bool(is_speech) or held > 0)
-    assert list(detector._pieces) == told
+    spoken = speech.SpokenTime()
+    spoken.push(odds)
+    heard = [spoken.heard_between(start, start + 1) for start in range(0, 160 * len(told), 160)]
+    assert heard == told
 
 
 def test_ends_of_words_count_for_nothing():

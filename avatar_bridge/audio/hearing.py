@@ -54,7 +54,11 @@ class Hearing:
     """Keep the newest `kept` tokens of a stream, whatever pieces it comes in."""
 
     def __init__(self, listen: Graph, kept: int) -> None:
-        """Hear through `listen`: tokens are its output `heard`, (1, layers, tokens, width)."""
+        """
+        Hear through `listen`: tokens are its output `heard`, (1, layers, tokens, width).
+
+        Where it has an output `speech`, (1, tokens), so has the state: (n,), what is newly heard.
+        """
         self._listen = FeatureGraph(listen)
         self._kept = kept
 
@@ -63,6 +67,7 @@ class Hearing:
         state: State = {
             **self._listen.initial_state(),
             'heard': None,
+            'speech': None,
             'tokens': -self._kept,          # so that token 0 ends at TOKEN of what follows
         }
         return self.hear(np.zeros(self._kept * TOKEN, np.float32), state)
@@ -71,11 +76,18 @@ class Hearing:
         """Return the state with (n,) samples heard."""
         outputs, state = self._listen.hear(samples, state)
         if not outputs:
-            return state
+            return {**state, 'speech': None if state['speech'] is None else state['speech'][:0]}
         heard = outputs['heard']
         if state['heard'] is not None:
             heard = np.concatenate([state['heard'], heard], axis=2)
-        return {**state, 'heard': heard[:, :, -self._kept:]}
+        return {**state, 'heard': heard[:, :, -self._kept:],
+                'speech': since_start(outputs['speech'][0], state['tokens'])
+                if 'speech' in outputs else None}
+
+
+def since_start(odds: Weights, next_token: int) -> Weights:
+    """Return what tokens tell of the stream: each of the one before it, the first of nothing."""
+    return odds[max(0, len(odds) - next_token + 1):]
 
 
 def token_delays(next_token: int, tokens: int, time: Fraction) -> Weights:

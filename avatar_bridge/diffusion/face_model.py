@@ -91,7 +91,8 @@ class DiffusionFaceModel:
         noise = self._noise(audio.first_frame, audio.frames)
         levels = evenly(self.steps, self._level)
         clean = sample(denoise, noise, levels=levels, known=known)
-        return FrameWindow(audio.first_frame, np.asarray(clean)), state
+        return FrameWindow(audio.first_frame, np.asarray(clean),
+                           self._denoiser.spoken(state)), state
 
     def _noise(self, first_frame: int, frames: int) -> Weights:
         """

@@ -77,8 +77,9 @@ class RollingFaceModel(DiffusionFaceModel):
         ladder = self._caught_up(self._moved(state['ladder'], first), estimate)
         clean, ladder = self._descended(ladder, estimate)
         committed = clean[:self.spec.hop + self.spec.lookahead]
-        return (FrameWindow(audio.first_frame, np.concatenate([known, np.asarray(committed)])),
-                {'network': network, 'ladder': ladder})
+        window = FrameWindow(audio.first_frame, np.concatenate([known, np.asarray(committed)]),
+                             self._denoiser.spoken(network))
+        return window, {'network': network, 'ladder': ladder}
 
     def _moved(self, ladder: Ladder | None, first: int) -> Ladder:
         """Return the ladder from frame `first` on: what it had of these frames, else noise."""

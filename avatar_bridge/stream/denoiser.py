@@ -63,6 +63,10 @@ class StreamDenoiser:
         return Heard(heard, aligned['motion'], aligned['audio'], self._style, scalar(1.0),
                      scalar(1.0)), state
 
+    def spoken(self, state: State) -> Weights | None:
+        """Return log odds of speech in what was newly heard, where the network tells."""
+        return None if state['speech'] is None else np.asarray(state['speech'])
+
     def deaf(self, condition: Heard) -> Heard:
         """Return the condition with every token beyond hearing."""
         unheard = condition.audio.copy()

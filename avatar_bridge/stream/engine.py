@@ -10,13 +10,14 @@ from fractions import Fraction
 
 import numpy as np
 
+from avatar_bridge.audio.hearing import TOKEN
 from avatar_bridge.config import PROFILES, EngineConfig
 from avatar_bridge.frames import AudioWindow, FaceFrame, Flags, Samples, Weights
 from avatar_bridge.ports import ModelBundle
 from avatar_bridge.stream.blender import StreamBlender
 from avatar_bridge.stream.idle import IdleLife
 from avatar_bridge.stream.shaper import Shaper
-from avatar_bridge.stream.speech import SpeechDetector
+from avatar_bridge.stream.speech import PIECE, SpeechDetector, SpokenTime
 from avatar_bridge.stream.windower import Windower
 from avatar_bridge.timeline import StreamSpec, Timeline
 
@@ -51,7 +52,8 @@ class Engine:
         self._blender = StreamBlender(self.spec, rest.astype(np.float32))
         self._shaper = Shaper(bundle.mean, bundle.deviation, float(self.spec.fps))
         self._shaper.set_gains(self.config.gains)
-        self._speech = SpeechDetector()
+        self._detector = SpeechDetector()       # for networks that do not tell
+        self._spoken = SpokenTime()
         self.life = IdleLife(self.config.fps, seed=self.config.seed,
                              amount=float(self.config.idle == 'on'))
         self.reset()
@@ -96,7 +98,8 @@ class Engine:
         self._windower.reset()
         self._blender.reset()
         self._shaper.reset()
-        self._speech.reset()
+        self._detector.reset()
+        self._spoken.reset()
         self._state = self._model.initial_state()
         self._held: list[Samples] = []          # heard while bridging, not by the model yet
         self._given = 0
@@ -128,16 +131,17 @@ class Engine:
             heard = window._replace(start=window.start + len(window.samples) - len(missed),
                                     samples=missed)
             prediction, self._state = self._model.predict(heard, self._blender.known, self._state)
+            self._spoken.push(self._detector.push(missed) if prediction.speech is None
+                              else np.repeat(prediction.speech, TOKEN // PIECE))
             frames += self._shaped(window, self._blender.push(prediction))
         return frames
 
     def _shaped(self, window: AudioWindow, coefficients: Weights) -> list[FaceFrame]:
         """Return the hop's frames; somebody speaks if speech was heard around a frame."""
-        self._speech.push(window.samples)
         first, self._given = self._given, self._given + len(coefficients)
         end = window.start + len(window.samples)
         timeline = self.spec.timeline
-        speech = [self._speech.heard_between(timeline.first_sample(first + index), end)
+        speech = [self._spoken.heard_between(timeline.first_sample(first + index), end)
                   for index in range(len(coefficients))]
         weights = self._shaper.push(coefficients, speech)
         return [FaceFrame(first + index, pose, Flags.SPEECH if heard else Flags.NONE)

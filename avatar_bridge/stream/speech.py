@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Is somebody speaking? A small network over a third of a second of spectrum, in pieces of 10 ms.
+Is somebody speaking? What was said of each piece of 10 ms is remembered, and lasts a little.
 
-Each band is held against its own quietest level, so neither the gain of the microphone nor a
-steady noise matters. `model/train_detector.py` makes the parameters.
+Some networks that move the face tell as well whether somebody speaks. For the others there is a
+small one over a third of a second of spectrum: each band is held against its own quietest level,
+so neither the gain of the microphone nor a steady noise matters. `model/train_detector.py` makes
+its parameters.
 """
 
 from __future__ import annotations
@@ -39,13 +41,50 @@ PLUNGING: Final = 0.5           # so that every dip counts for more
 SCALE: Final = 4.0              # of log power, so that the network sees about unit variance
 
 
-class SpeechDetector:
+class SpokenTime:
     """
     Remember, for the last two seconds, which pieces of 10 ms held speech, or its hangover.
 
-    `push` takes samples in any blocks; `heard_between` answers for a range of samples; `reset`
-    makes it new.
+    `push` takes what is known of the next pieces; `heard_between` answers for a range of samples;
+    `reset` makes it new.
     """
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin again with the first piece."""
+        self._recent: deque[bool] = deque(maxlen=RECENT)
+        self._pieces: deque[bool] = deque(maxlen=REMEMBERED)
+        self._held = 0                  # pieces that the hangover still lasts
+        self._count = 0
+
+    def push(self, odds: NDArray[np.floating]) -> None:
+        """Take (n,) log odds of speech in the next n pieces."""
+        for spoken in odds > 0:
+            self._remember(bool(spoken))
+
+    def _remember(self, is_speech: bool) -> None:
+        self._recent.append(is_speech)
+        self._held = HANGOVER + 1 if sum(self._recent) >= SUSTAINED else max(0, self._held - 1)
+        self._pieces.append(is_speech or self._held > 0)
+        self._count += 1
+
+    def heard_between(self, start: int, end: int) -> bool:
+        """
+        Return whether speech, or its hangover, touches samples [start, end).
+
+        What is not known yet is as the last piece is.
+        """
+        oldest = self._count - len(self._pieces)
+        first = min(max(0, start // PIECE - oldest), len(self._pieces) - 1)
+        last = min(-(-end // PIECE) - oldest, len(self._pieces))
+        return any(self._pieces[index] for index in range(max(0, first), last))
+
+
+class SpeechDetector:
+    """`push` takes samples in any blocks and tells of each piece of 10 ms; `reset` forgets."""
 
     def __init__(self) -> None:
         """Know nothing of the room yet."""
@@ -56,39 +95,23 @@ class SpeechDetector:
         self._rest = np.zeros(mel.HISTORY, np.float32)
         self._floor = np.zeros(BANDS)
         self._spectra = np.zeros((LAGS[-1], BANDS))      # over the floor, the newest last
-        self._recent: deque[bool] = deque(maxlen=RECENT)
-        self._pieces: deque[bool] = deque(maxlen=REMEMBERED)
-        self._held = 0                  # pieces that the hangover still lasts
         self._count = 0
 
-    def push(self, samples: Samples) -> None:
-        """Hear `samples`."""
+    def push(self, samples: Samples) -> Array:
+        """Hear (n,) samples; return (m,) log odds of speech in the pieces that they complete."""
         heard = np.concatenate([self._rest, samples])
         spectra = bands(heard)
         self._rest = heard[len(spectra) * PIECE:]
         if not len(spectra):
-            return
+            return np.zeros(0)
         floors = np.empty_like(spectra)
         for index, spectrum in enumerate(spectra):
             self._floor = followed(self._floor, spectrum, self._count + index)
             floors[index] = self._floor
         over = np.concatenate([self._spectra, spectra - floors])
         self._spectra = over[len(spectra):]
-        for odds in score(seen(over, floors), parameters()):
-            self._remember(bool(odds > 0))
-
-    def _remember(self, is_speech: bool) -> None:
-        self._recent.append(is_speech)
-        self._held = HANGOVER + 1 if sum(self._recent) >= SUSTAINED else max(0, self._held - 1)
-        self._pieces.append(is_speech or self._held > 0)
-        self._count += 1
-
-    def heard_between(self, start: int, end: int) -> bool:
-        """Return whether speech, or its hangover, touches samples [start, end)."""
-        oldest = self._count - len(self._pieces)
-        first = max(0, start // PIECE - oldest)
-        last = -(-end // PIECE) - oldest
-        return any(self._pieces[index] for index in range(first, min(last, len(self._pieces))))
+        self._count += len(spectra)
+        return score(seen(over, floors), parameters())
 
 
 def bands(samples: Samples) -> Array:

@@ -70,6 +70,10 @@ class PersonalDenoiser:
             condition = condition._replace(style=voice['style'])
         return condition, {'denoiser': inner, 'voice': voice}
 
+    def spoken(self, state: State) -> Weights | None:
+        """Return log odds of speech in what was newly heard, where the network tells."""
+        return self._denoiser.spoken(state['denoiser'])
+
     def deaf(self, condition: Heard) -> Heard:
         """Return the condition with every token beyond hearing; who speaks stays known."""
         return self._denoiser.deaf(condition)
