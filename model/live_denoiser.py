@@ -142,7 +142,7 @@ class LiveDenoiser(Listener):
         if config.phones:
             self.ear = nn.Linear(2 * config.layers * config.width, config.phones)
         if config.speech:
-            self.speech = nn.Linear(2 * config.layers * config.width, 1)
+            self.speech = speech_head(2 * config.width)
 
     def classes(self, heard: Tensor) -> Tensor:
         """Return logits (batch, tokens, phones) of what sounds, from what `listen` returned."""
@@ -150,7 +150,7 @@ class LiveDenoiser(Listener):
 
     def speaks(self, heard: Tensor) -> Tensor:
         """Return log odds (batch, tokens) that somebody spoke in the token before each."""
-        return self.speech(heard.transpose(1, 2).flatten(2))[..., 0]
+        return self.speech(heard[:, 0])[..., 0]
 
     def align(self, cut: Cut) -> tuple[Tensor, Tensor]:
         """
@@ -177,6 +177,12 @@ class LiveDenoiser(Listener):
             x = layer(x, condition.heard[:, index], modulation,
                       (condition.motion, condition.audio))
         return self.out(self.norm(x))
+
+
+def speech_head(inputs: int) -> nn.Sequential:
+    """Return what says of (..., inputs) the log odds of speech, (..., 1)."""
+    return nn.Sequential(nn.Linear(inputs, 32), nn.Tanh(), nn.Linear(32, 16), nn.Tanh(),
+                         nn.Linear(16, 1))
 
 
 class Regressor(LiveDenoiser):

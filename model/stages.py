@@ -5,9 +5,9 @@
 The shipped bundle from nothing: `python -m model.stages WORK`.
 
 Fetches the voices, speaks the corpus, animates it, trains every stage of `live` from the one
-before and exports the last. What is there already is not made again, so a run that was stopped
-goes on; where WORK/corpus is there (say, of your own recordings, by `python -m model.data`), it is
-taken.
+before, finishes the last and exports it. What is there already is not made again, so a run that
+was stopped goes on; where WORK/corpus is there (say, of your own recordings, by `python -m
+model.data`), it is taken.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ import torch
 
 from model import corpus, data
 from model.export import export
+from model.finish import finish
 from model.settings import read_toml
 from model.train import TrainConfig, train
 from model.voice_packages import complete, fetch
 
 CONFIGS: Final = Path(__file__).parent / 'configs'
 STAGES: Final = ('live', 'live_settled', 'live_heard', 'live_closing', 'live_styles',
-                 'live_rooms')
+                 'live_rooms', 'live_speaks')
 
 
 def plans(work: Path, share: float = 1.0) -> Iterator[TrainConfig]:
@@ -68,12 +69,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     command.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     arguments = command.parse_args(argv)
     prepare(arguments.work, arguments.data, arguments.hours, arguments.workers)
-    last = ''
-    for config in plans(arguments.work, arguments.share):
+    stages = list(plans(arguments.work, arguments.share))
+    for config in stages:
         train(config, device=arguments.device)
-        last = config.out
+    finished = arguments.work / 'finished'
+    if not (finished / 'checkpoint.pt').exists():
+        finish(*(Path(config.out) for config in stages[-2:]), finished,
+               data.load_corpus(arguments.work / 'corpus'))
     about = json.loads((CONFIGS / 'live.about.json').read_text())
-    parity = export(Path(last), arguments.work / 'bundle', about)
+    parity = export(finished, arguments.work / 'bundle', about)
     print(f'{arguments.work}/bundle: graphs and eager torch agree to {parity:.1e}')
 
 

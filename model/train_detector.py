@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Train the speech detector: `python -m model.train_detector DATA` writes its parameters.
+Train the speech detector: `python -m model.train_detector CORPUS` writes its parameters.
 
-Talkers of GRID's training clips and Kokoro's training voices, one behind the other, in rooms of
-all kinds and at all levels; a piece of 10 ms is speech where a word or a phone is said. Whoever
-talks in the background is no speech. A minute on one core.
+Talkers of the training clips of a cache that `model.data` built, half of them real where there are
+such, one behind the other, in rooms of all kinds and at all levels; a piece of 10 ms is speech
+where a phone sounds. Whoever talks in the background is no speech. Minutes on one core.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-import json
 from pathlib import Path
 import sys
 from typing import Final, NamedTuple
@@ -25,59 +24,53 @@ import torch
 from tqdm import trange
 
 from avatar_bridge.stream import speech
-from model import augment
-from model.clip_sets import SAMPLE_RATE, Clip, read_audio
-from model.data import kokoro_phones
-from model.grid import GridCorpus
-from model.phones import SILENCE
+from model import augment, data
+from model.clip_sets import SAMPLE_RATE, Clip
+from model.live_denoiser import speech_head
+from model.phones import NUMBERED, SILENCE
 from model.room_sets import BACKGROUNDS, alone, behind, heard_as
-from model.voices import HELD_OUT_VOICES
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 Generator = np.random.Generator
 
 PARAMETERS: Final = Path(__file__).parents[1] / 'avatar_bridge/assets/speech_detector.npz'
-CLIPS: Final = 150              # of each corpus
-STREAMS: Final = 260
+CLIPS: Final = 300              # real ones, and as many others
+STREAMS: Final = 400
 SECONDS: Final = 10             # of a stream
-HIDDEN: Final = (32, 16)
-EPOCHS: Final = 14
+STEPS: Final = 3000
 BATCH: Final = 4096
-EDGE: Final = 3                 # pieces around a word's ends that count for nothing
+EDGE: Final = 0.03              # seconds around a phone's ends that count for nothing
 LEVELS: Final = (-45.0, 0.0)    # dBFS of a stream's peak
 DECIBELS: Final = (3.0, 25.0)   # of the speech over its background
-ALONE: Final = 0.25             # share of the backgrounds before which nobody speaks
+ALONE: Final = 0.35             # share of the backgrounds before which nobody speaks
 
 
 class Heard(NamedTuple):
-    """What the network sees of a stream, and what it should say."""
+    """What a network sees of a stream, and what it should say."""
 
     seen: Array                 # (n, inputs)
     speech: NDArray[np.bool_]   # (n,)
-    counts: NDArray[np.bool_]   # (n,) False near the ends of words
+    counts: NDArray[np.bool_]   # (n,) False near the ends of phones
 
 
-def talkers(data: Path, rng: Generator) -> list[Clip]:
+def talkers(corpus: data.Corpus, rng: Generator) -> list[Clip]:
     """Return training clips with the times at which somebody speaks."""
-    grid = GridCorpus(data / 'grid_s1')
-    names = rng.permutation([clip.id for clip in grid.training()])[:CLIPS]
-    clips = [Clip(name, read_audio(grid.audio(name)),
-                  tuple((start, end) for word, start, end in grid.words[name] if word != 'sil'))
-             for name in names]
-    rows = [json.loads(line) for path in sorted((data / 'kokoro').glob('align_*.jsonl'))
-            for line in path.read_text().splitlines()]
-    held = set(HELD_OUT_VOICES['validation'][:2])       # the two that these rows have whole
-    rows = [row for row in rows if not {row['voice'], row['voice2']} & held]
-    return clips + [kokoro_clip(row, data / 'kokoro')
-                    for row in rng.choice(np.array(rows, object), CLIPS, replace=False)]
+    kinds: dict[bool, list[data.Entry]] = {True: [], False: []}
+    for entry in corpus.select('train'):
+        kinds[data.DRAWN_AS.get(entry.corpus, entry.corpus) == 'grid'].append(entry)
+    return [talker(corpus, entries[index]) for entries in kinds.values() if entries
+            for index in rng.permutation(len(entries))[:CLIPS]]
 
 
-def kokoro_clip(row: dict[str, object], folder: Path) -> Clip:
-    """Return a synthetic clip; its pauses are no speech."""
-    samples = read_audio(folder / f'{row["id"]}.opus')
-    return Clip(str(row['id']), samples,
-                tuple((phone.start, phone.end) for phone in kokoro_phones(row, samples)
-                      if phone.kind != SILENCE))
+def talker(corpus: data.Corpus, entry: data.Entry) -> Clip:
+    """Return a clip; its pauses are no speech."""
+    clip = corpus.clip(entry)
+    if clip.phones is None:
+        raise ValueError('this cache has no phones: build it anew with python -m model.data')
+    edges = np.diff(clip.phones != NUMBERED.index(SILENCE), prepend=False, append=False)
+    times = np.flatnonzero(edges) / data.RATE
+    return Clip(entry.id, clip.samples.astype(np.float32) / 32768,
+                tuple(zip(times[::2].tolist(), times[1::2].tolist(), strict=True)))
 
 
 def streams(clips: Sequence[Clip], rng: Generator) -> Iterator[Clip]:
@@ -127,37 +120,29 @@ def listen(clip: Clip) -> Heard:
     for index, spectrum in enumerate(spectra):
         floors[index] = floor = speech.followed(floor, spectrum, index)
     over = np.pad(spectra - floors, ((speech.LAGS[-1], 0), (0, 0)))
-    times = (np.arange(len(spectra)) + 0.5) * speech.PIECE / SAMPLE_RATE
-    spoken = np.zeros(len(spectra), bool)
+    times = (np.arange(len(spectra)) + 0.5 - speech.DELAY) * speech.PIECE / SAMPLE_RATE
+    return to_say(clip, speech.seen(over, floors), times)
+
+
+def to_say(clip: Clip, seen: Array, times: Array) -> Heard:
+    """Return what is seen (n, inputs) with whether somebody speaks at `times`, s."""
+    spoken, counts = np.zeros(len(times), bool), np.ones(len(times), bool)
     for start, end in clip.speech:
         spoken |= (times >= start) & (times < end)
-    edges = np.flatnonzero(np.diff(spoken))
-    counts = np.ones(len(spectra), bool)
-    for edge in edges:
-        counts[max(0, edge - EDGE):edge + EDGE + 2] = False
-    return Heard(speech.seen(over, floors), spoken, counts)
-
-
-def network(inputs: int) -> torch.nn.Sequential:
-    """Return layers with a tanh between them."""
-    sizes = (inputs, *HIDDEN)
-    layers: list[torch.nn.Module] = []
-    for before, after in zip(sizes, HIDDEN, strict=False):
-        layers += [torch.nn.Linear(before, after), torch.nn.Tanh()]
-    return torch.nn.Sequential(*layers, torch.nn.Linear(HIDDEN[-1], 1))
+        for edge in (start, end):
+            counts &= np.abs(times - edge) > EDGE
+    return Heard(seen, spoken, counts)
 
 
 def fit(heard: Sequence[Heard], seed: int) -> torch.nn.Sequential:
     """Return a network that tells speech, by cross entropy."""
     torch.manual_seed(seed)
-    seen = torch.tensor(np.concatenate([one.seen[one.counts] for one in heard]),
-                        dtype=torch.float32)
-    truth = torch.tensor(np.concatenate([one.speech[one.counts] for one in heard])).float()
-    model = network(seen.shape[1])
-    steps = EPOCHS * (len(seen) // BATCH)
-    optimiser = torch.optim.Adam(model.parameters(), 4e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    for _ in trange(steps, desc='training', disable=None):
+    seen = torch.from_numpy(np.concatenate([one.seen[one.counts] for one in heard])).float()
+    truth = torch.from_numpy(np.concatenate([one.speech[one.counts] for one in heard])).float()
+    model = speech_head(seen.shape[1])
+    optimiser = torch.optim.AdamW(model.parameters(), 3e-3, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
+    for _ in trange(STEPS, desc='training', disable=None):
         chosen = torch.randint(len(seen), (BATCH,))
         loss = torch.nn.functional.binary_cross_entropy_with_logits(
             model(seen[chosen])[:, 0], truth[chosen])
@@ -171,12 +156,12 @@ def fit(heard: Sequence[Heard], seed: int) -> torch.nn.Sequential:
 def main(argv: Sequence[str] | None = None) -> int:
     """Train and write."""
     command = argparse.ArgumentParser('python -m model.train_detector', description=__doc__)
-    command.add_argument('data', type=Path)
+    command.add_argument('corpus', type=Path)
     command.add_argument('--out', type=Path, default=PARAMETERS)
     command.add_argument('--seed', type=int, default=0)
     arguments = command.parse_args(argv)
     rng = np.random.default_rng(arguments.seed)
-    clips = talkers(arguments.data, rng)
+    clips = talkers(data.load_corpus(arguments.corpus), rng)
     model = fit([listen(clip) for clip in streams(clips, rng)], arguments.seed)
     linear = [layer for layer in model if isinstance(layer, torch.nn.Linear)]
     arrays = {}

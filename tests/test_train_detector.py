@@ -1,17 +1,25 @@
 # Copyright 2026 The avatar_bridge authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Training the speech detector: what it is shown is what it will see, and it learns from it."""
+"""Telling speech: training shows what will be seen, the last touch fits the network's own head."""
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch')
 
+from tiny_corpus import plan, write_corpus  # noqa: E402
+
 from avatar_bridge.stream import speech  # noqa: E402
+from model import finish as finished  # noqa: E402
 from model import train_detector  # noqa: E402
 from model.clip_sets import Clip  # noqa: E402
-from model.train_detector import Heard, fit, joined, listen  # noqa: E402
+from model.data import load_corpus  # noqa: E402
+from model.finish import finish  # noqa: E402
+from model.offline import Offline  # noqa: E402
+from model.phones import NUMBERED, SILENCE  # noqa: E402
+from model.train import train  # noqa: E402
+from model.train_detector import Heard, fit, joined, listen, talker, talkers  # noqa: E402
 
 pytestmark = pytest.mark.model
 
@@ -24,7 +32,7 @@ def clip(seed=0):
 
 
 def test_training_sees_what_the_detector_sees():
-    odds = speech.score(listen(clip()).seen, speech.parameters())
+    odds = speech.score(listen(clip()).seen, speech.parameters())[speech.DELAY:]
     assert np.allclose(speech.SpeechDetector().push(clip().samples), odds)
     alone = odds > 0
     held, told = 0, []
@@ -38,12 +46,66 @@ def test_training_sees_what_the_detector_sees():
     assert heard == told
 
 
-def test_ends_of_words_count_for_nothing():
-    heard = listen(clip())
-    assert heard.speech[30:70].all()
-    assert not heard.speech[:25].any()
-    assert not heard.counts[23:28].any()
-    assert heard.counts[35:65].all()
+def test_ends_of_phones_count_for_nothing_and_what_is_told_was_a_while_ago():
+    heard, late = listen(clip()), speech.DELAY
+    assert heard.speech[25 + late:75 + late].all()
+    assert heard.speech.sum() == 50
+    assert not heard.counts[23 + late:27 + late].any()
+    assert heard.counts[30 + late:70 + late].all()
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Return a corpus whose bursts of noise are sibilants."""
+    folder = write_corpus(tmp_path)
+    jaw = np.fromfile(folder / 'curves.f16', np.float16).reshape(-1, 52)[:, 0]
+    np.where(jaw > 0, NUMBERED.index('sibilant'), NUMBERED.index(SILENCE)).astype(
+        np.uint8).tofile(folder / 'phones.u8')
+    return load_corpus(folder)
+
+
+def test_talkers_speak_where_phones_sound(corpus):
+    found = talkers(corpus, np.random.default_rng(0))
+    assert {one.name for one in found} == {entry.id for entry in corpus.select('train')}
+    for entry in corpus.select('train'):
+        one = talker(corpus, entry)
+        spoken = np.zeros(entry.frames, bool)
+        for start, end in one.speech:
+            spoken[round(100 * start):round(100 * end)] = True
+        assert np.array_equal(spoken, corpus.clip(entry).curves[:, 0] > 0)
+
+
+def test_the_last_touch_is_half_way_and_tells_who_speaks(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(train_detector, 'STREAMS', 6)
+    monkeypatch.setattr(train_detector, 'STEPS', 150)
+    monkeypatch.setattr(train_detector, 'BATCH', 256)
+    for name, seed in (('one', 1), ('two', 2)):
+        train(plan(tmp_path, tmp_path / name, seed=seed), device='cpu')
+    finish(tmp_path / 'one', tmp_path / 'two', tmp_path / 'out', corpus)
+    one, two, out = (torch.load(tmp_path / name / 'checkpoint.pt')['average']
+                     for name in ('one', 'two', 'out'))
+    for name, value in two.items():
+        assert torch.allclose(out[name], (one[name] + value) / 2, atol=1e-6)
+    assert {name.split('.')[0] for name in out.keys() - two.keys()} == {'speech'}
+    network = Offline(tmp_path / 'out').network
+    stream = joined(talkers(corpus, np.random.default_rng(0)), np.random.default_rng(5))
+    heard = finished.listen(network, stream)
+    with torch.no_grad():
+        told = network.speech(torch.from_numpy(heard.seen))[:, 0].numpy() > 0
+    assert (told == heard.speech)[heard.counts].mean() > 0.9
+    finish(tmp_path / 'one', tmp_path / 'two', tmp_path / 'again', corpus)
+    again = torch.load(tmp_path / 'again/checkpoint.pt')['average']
+    assert all(torch.equal(again[name], value) for name, value in out.items())
+
+
+def test_strangers_have_no_half_way(corpus, tmp_path):
+    train(plan(tmp_path, tmp_path / 'one'), device='cpu')
+    saved = torch.load(tmp_path / 'one/checkpoint.pt')
+    saved['mean'] += 1
+    (tmp_path / 'two').mkdir()
+    torch.save(saved, tmp_path / 'two/checkpoint.pt')
+    with pytest.raises(SystemExit, match='differ in mean'):
+        finish(tmp_path / 'one', tmp_path / 'two', tmp_path / 'out', corpus)
 
 
 def test_joined_clips_keep_their_times():
@@ -57,6 +119,7 @@ def test_joined_clips_keep_their_times():
 
 def test_a_network_learns_what_can_be_told(monkeypatch):
     monkeypatch.setattr(train_detector, 'BATCH', 512)
+    monkeypatch.setattr(train_detector, 'STEPS', 150)
     rng = np.random.default_rng(0)
     seen = rng.standard_normal((5000, 160))
     truth = seen[:, 3] + seen[:, 5] > 0

@@ -74,20 +74,21 @@ class Hearing:
 
     def hear(self, samples: Samples, state: State) -> State:
         """Return the state with (n,) samples heard."""
+        first = state['tokens']
         outputs, state = self._listen.hear(samples, state)
         if not outputs:
-            return {**state, 'speech': None if state['speech'] is None else state['speech'][:0]}
+            nothing = None if state['speech'] is None else np.zeros(0, np.float32)
+            return {**state, 'speech': nothing}
         heard = outputs['heard']
         if state['heard'] is not None:
             heard = np.concatenate([state['heard'], heard], axis=2)
-        return {**state, 'heard': heard[:, :, -self._kept:],
-                'speech': since_start(outputs['speech'][0], state['tokens'])
-                if 'speech' in outputs else None}
+        told = since_start(outputs['speech'][0], first) if 'speech' in outputs else None
+        return {**state, 'heard': heard[:, :, -self._kept:], 'speech': told}
 
 
-def since_start(odds: Weights, next_token: int) -> Weights:
-    """Return what tokens tell of the stream: each of the one before it, the first of nothing."""
-    return odds[max(0, len(odds) - next_token + 1):]
+def since_start(odds: Weights, first: int) -> Weights:
+    """Return what tokens from `first` on tell of the stream: each of the one before it."""
+    return odds[max(0, 1 - first):]
 
 
 def token_delays(next_token: int, tokens: int, time: Fraction) -> Weights:

@@ -52,7 +52,7 @@ class Engine:
         self._blender = StreamBlender(self.spec, rest.astype(np.float32))
         self._shaper = Shaper(bundle.mean, bundle.deviation, float(self.spec.fps))
         self._shaper.set_gains(self.config.gains)
-        self._detector = SpeechDetector()       # for networks that do not tell
+        self._detector = SpeechDetector()
         self._spoken = SpokenTime()
         self.life = IdleLife(self.config.fps, seed=self.config.seed,
                              amount=float(self.config.idle == 'on'))
@@ -131,8 +131,9 @@ class Engine:
             heard = window._replace(start=window.start + len(window.samples) - len(missed),
                                     samples=missed)
             prediction, self._state = self._model.predict(heard, self._blender.known, self._state)
-            self._spoken.push(self._detector.push(missed) if prediction.speech is None
-                              else np.repeat(prediction.speech, TOKEN // PIECE))
+            told = prediction.speech
+            self._spoken.push(self._detector.push(
+                missed, None if told is None else np.repeat(told, TOKEN // PIECE)))
             frames += self._shaped(window, self._blender.push(prediction))
         return frames
 

@@ -4,10 +4,10 @@
 """
 Is somebody speaking? What was said of each piece of 10 ms is remembered, and lasts a little.
 
-Some networks that move the face tell as well whether somebody speaks. For the others there is a
-small one over a third of a second of spectrum: each band is held against its own quietest level,
-so neither the gain of the microphone nor a steady noise matters. `model/train_detector.py` makes
-its parameters.
+A small network sees a third of a second of spectrum: each band is held against its own quietest
+level, so neither the gain of the microphone nor a steady noise matters. Where the network that
+moves the face tells, too, the two are asked together. `model/train_detector.py` makes the
+parameters.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ SILENT: Final = 1e-6            # power that nothing is below
 LAGS: Final = (0, 1, 2, 4, 8, 16, 32)       # pieces ago that the network sees
 FALLING: Final = 0.1            # how fast the quietest level follows down, a piece,
 RISING: Final = 0.004           # and up: four seconds
+DELAY: Final = 2                # pieces: what is told is of the one so long before
+DOUBT: Final = 0.75            # log odds that two who are asked must have in the mean
 OPENING: Final = 3              # pieces at first that hear what was before the stream: nothing
 YOUNG: Final = 50               # pieces in which a stream may have begun amid speech,
 PLUNGING: Final = 0.5           # so that every dip counts for more
@@ -84,7 +86,12 @@ class SpokenTime:
 
 
 class SpeechDetector:
-    """`push` takes samples in any blocks and tells of each piece of 10 ms; `reset` forgets."""
+    """
+    Tell of each piece of 10 ms whether somebody spoke, 20 ms after it.
+
+    `push` takes samples in any blocks, with what the network that moves the face tells of them, if
+    it does; `reset` makes it new.
+    """
 
     def __init__(self) -> None:
         """Know nothing of the room yet."""
@@ -96,9 +103,22 @@ class SpeechDetector:
         self._floor = np.zeros(BANDS)
         self._spectra = np.zeros((LAGS[-1], BANDS))      # over the floor, the newest last
         self._count = 0
+        self._waiting = np.zeros(0)     # odds of pieces of which the other has not told
 
-    def push(self, samples: Samples) -> Array:
-        """Hear (n,) samples; return (m,) log odds of speech in the pieces that they complete."""
+    def push(self, samples: Samples, told: NDArray[np.floating] | None = None) -> Array:
+        """
+        Hear (n,) samples; return (m,) log odds of speech in the pieces that are known now.
+
+        :param told: (m,) log odds by the network that moves the face, of the same pieces
+        """
+        odds = self._heard(samples)
+        if told is None:
+            return odds
+        odds = np.concatenate([self._waiting, odds])
+        self._waiting = odds[len(told):]
+        return (odds[:len(told)] + told) / 2 - DOUBT
+
+    def _heard(self, samples: Samples) -> Array:
         heard = np.concatenate([self._rest, samples])
         spectra = bands(heard)
         self._rest = heard[len(spectra) * PIECE:]
@@ -110,8 +130,8 @@ class SpeechDetector:
             floors[index] = self._floor
         over = np.concatenate([self._spectra, spectra - floors])
         self._spectra = over[len(spectra):]
-        self._count += len(spectra)
-        return score(seen(over, floors), parameters())
+        before, self._count = self._count, self._count + len(spectra)
+        return score(seen(over, floors), parameters())[max(0, DELAY - before):]
 
 
 def bands(samples: Samples) -> Array:
