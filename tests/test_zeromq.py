@@ -291,6 +291,7 @@ def listening(sink, stop_after):
     return process
 
 
+@pytest.mark.timed
 def test_a_stalled_subscriber_delays_nobody_and_is_fresh_again_at_once(sink):
     clock = MonotonicClock()
     fast = listening(sink, -1)
