@@ -186,14 +186,14 @@ def test_phones_are_learnt_and_leave_no_trace_in_the_bundle(sounding, tmp_path):
 
 def test_a_network_that_learnt_who_speaks_tells_it_in_the_bundle(sounding, tmp_path):
     train(plan(sounding, tmp_path / 'one'), device='cpu')
-    run = train(plan(sounding, tmp_path / 'run', steps=60, speech=1.0,
+    run = train(plan(sounding, tmp_path / 'run', steps=50, speech=1.0,
                      start_from=str(tmp_path / 'one')), device='cpu')
     batch = draw(load_corpus(sounding), replace(BATCH, size=16, phones=True),
                  np.random.default_rng(5))
     assert losses(run, batch, 'cpu')['speech'] < 0.5 * np.log(2)
     about = {'name': 'tiny', 'version': '0', 'styles': ['neutral'], 'languages': ['en'],
              'data': [], 'licence': 'Apache-2.0'}
-    export(tmp_path / 'run', tmp_path / 'tiny', about, ('onnx', 'torch'))
+    export(tmp_path / 'run', tmp_path / 'tiny', about, ('onnx',))
     engine = Engine(load_bundle(tmp_path / 'tiny'), EngineConfig(idle='off'))
     burst = np.where(np.abs(np.arange(48000) - 24000) < 8000, 0.3, 0).astype(np.float32)
     samples = burst * np.random.default_rng(0).standard_normal(48000).astype(np.float32)
