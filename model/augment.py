@@ -133,7 +133,7 @@ def reverb(samples: Array, rng: Generator) -> Array:
     """Return samples as a room gives them to a microphone, as loud as before."""
     response = impulse_response(draw_room(rng), SAMPLE_RATE, rng)
     wet = oaconvolve(samples, response)[:len(samples)]
-    return (wet * (rms(samples) / max(rms(wet), 1e-9))).astype(np.float32)
+    return at_level(wet, rms(samples)).astype(np.float32)
 
 
 def noise(samples: Array, rng: Generator) -> Array:
@@ -250,8 +250,12 @@ def beneath(samples: Array, background: NDArray[np.floating], decibels: float,
             ) -> NDArray[np.floating]:
     """Return the background with an rms so many decibels below that of the samples."""
     level = rms(samples)
-    level = (level if level > QUIET else 0.03) * 10 ** (-decibels / 20)
-    return background * (level / max(rms(background), 1e-9))
+    return at_level(background, (level if level > QUIET else 0.03) * 10 ** (-decibels / 20))
+
+
+def at_level(sound: NDArray[np.floating], level: float) -> NDArray[np.floating]:
+    """Return a sound with this rms."""
+    return sound * (level / max(rms(sound), 1e-9))
 
 
 def codec(samples: Array, rng: Generator) -> Array:

@@ -172,10 +172,8 @@ def _classes(clip: Clip) -> NDArray[np.float16]:
     So whatever takes a sound away and lets its face rest makes silence of it. The place of silence
     itself says what is not known.
     """
-    if clip.phones is None:
-        raise ValueError('this cache has no phones: build it anew with python -m model.data')
-    places = np.where(clip.phones == SILENT, UNKNOWN, clip.phones)
-    places = np.where(clip.phones == UNKNOWN, SILENT, places)
+    places = np.where(clip.sounding == SILENT, UNKNOWN, clip.sounding)
+    places = np.where(clip.sounding == UNKNOWN, SILENT, places)
     return (places[:, None] == np.arange(len(NUMBERED))).astype(np.float16)
 
 

@@ -78,6 +78,13 @@ class Clip(NamedTuple):
     curves: NDArray[np.float16]     # (frames, 52) at 100 Hz
     phones: NDArray[np.uint8] | None = None     # (frames,) classes by `model.phones.NUMBERED`
 
+    @property
+    def sounding(self) -> NDArray[np.uint8]:
+        """Return the phones; raises `ValueError` where the cache is of before they were kept."""
+        if self.phones is None:
+            raise ValueError('this cache has no phones: build it anew with python -m model.data')
+        return self.phones
+
 
 class Entry(NamedTuple):
     """Where a clip lies in the cache."""
@@ -150,13 +157,14 @@ class Corpus:
     def draw(self, corpus: str, rng: np.random.Generator, style: int = 0, amount: float = 1.0,
              ) -> Clip:
         """Return a training clip, drawn in proportion to its length; of another corpus if none."""
-        drawn_from = self._drawn_from
+        drawn_from = self.drawn_from
         entries, ends = drawn_from.get(corpus) or next(iter(drawn_from.values()))
         return self.clip(entries[int(np.searchsorted(ends, rng.integers(ends[-1]), 'right'))],
                          style, amount)
 
     @cached_property
-    def _drawn_from(self) -> dict[str, tuple[list[Entry], NDArray[np.int64]]]:
+    def drawn_from(self) -> dict[str, tuple[list[Entry], NDArray[np.int64]]]:
+        """Return the training clips by what they are drawn as, and where each ends, frames."""
         chosen: dict[str, list[Entry]] = {}
         for entry in self.select('train'):
             chosen.setdefault(DRAWN_AS.get(entry.corpus, entry.corpus), []).append(entry)

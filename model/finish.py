@@ -21,13 +21,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avatar_bridge.audio import mel
 from avatar_bridge.audio.hearing import TOKEN
 from model.batches import SPEECH_DELAY
 from model.clip_sets import SAMPLE_RATE, Clip
 from model.data import Corpus, load_corpus
 from model.live_denoiser import SPEECH
 from model.networks import KINDS, make
+from model.offline import listened
 from model.train_detector import Heard, fit, streams, talkers, to_say
 
 SHARE: Final = 0.5              # of the later run
@@ -41,11 +41,8 @@ def halfway(before: dict[str, Tensor], after: dict[str, Tensor]) -> dict[str, Te
 
 def listen(network: Any, clip: Clip) -> Heard:
     """Return what the speech head sees of a stream, and what it should say."""
-    samples = clip.samples[:len(clip.samples) // TOKEN * TOKEN]
-    features, _ = mel.log_mel(samples, np.zeros(mel.HISTORY, np.float32))
     with torch.inference_mode():
-        heard, _ = network.listen(torch.from_numpy(features[None]), network.initial_state())
-    seen = heard[0, 0].numpy()
+        seen = listened(network, clip.samples)[0, 0].numpy()
     times = (np.arange(len(seen)) + 1) * TOKEN / SAMPLE_RATE - SPEECH_DELAY
     return to_say(clip, seen, times)
 

@@ -63,12 +63,8 @@ class Offline:
         return np.clip(clean * self._deviation + self._mean, 0, 1).astype(np.float32)
 
     def _listen(self, samples: Array, times: Tensor) -> Condition:
+        keys = listened(self.network, samples)
         tokens = -(-len(samples) // TOKEN)
-        heard = np.pad(samples, (mel.HISTORY, tokens * TOKEN - len(samples)))
-        features = mel.log_mel(heard[mel.HISTORY:], np.zeros(mel.HISTORY, np.float32))[0]
-        inputs = features if self.network.encoder.streams else heard
-        state = self.network.initial_state()
-        keys, _ = self.network.listen(torch.from_numpy(inputs[None].astype(np.float32)), state)
         cut = Cut(times, torch.zeros_like(times), torch.full_like(times, EVER),
                   TOKEN / mel.SAMPLE_RATE * torch.arange(1, tokens + 1)[None])
         return Condition(keys, *self.network.align(cut), self._style())
@@ -76,6 +72,17 @@ class Offline:
     def _style(self) -> Any:
         """Return the first style of a network with a table."""
         return self.network.style.weight[:1]
+
+
+def listened(network: Any, samples: Array) -> Tensor:
+    """Return the keys and values (1, layers, tokens, 2 width) of (n,) samples, heard at once."""
+    tokens = -(-len(samples) // TOKEN)
+    heard = np.pad(samples, (mel.HISTORY, tokens * TOKEN - len(samples)))
+    features = mel.log_mel(heard[mel.HISTORY:], np.zeros(mel.HISTORY, np.float32))[0]
+    inputs = features if network.encoder.streams else heard
+    keys: Tensor = network.listen(torch.from_numpy(inputs[None].astype(np.float32)),
+                                  network.initial_state())[0]
+    return keys
 
 
 def main() -> None:

@@ -66,9 +66,8 @@ def alone(background: Background, decibels: float) -> Setting:
 def beneath(background: Background, decibels: float, clip: Clip, others: Sequence[Clip],
             rng: Generator) -> Array:
     """Return the background at `decibels` under the level of the clip's speech."""
-    sound = background(clip, others, rng)
-    wanted = level(clip) * 10 ** (-decibels / 20)
-    return (sound * (wanted / max(rms(sound), 1e-9))).astype(np.float32)
+    sound = augment.at_level(background(clip, others, rng), level(clip) * 10 ** (-decibels / 20))
+    return sound.astype(np.float32)
 
 
 def babble(clip: Clip, others: Sequence[Clip], rng: Generator) -> Array:

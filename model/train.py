@@ -42,7 +42,8 @@ from model.talker_denoiser import TalkerConfig
 from model.voice_styles import load_voiced
 
 STYLE = 'style.weight'          # the parameters of a table of styles,
-BLOCKS = 'encoder.blocks.'      # and of the blocks of an encoder
+BLOCKS = 'encoder.blocks.'      # of the blocks of an encoder,
+TELLING = (EAR, SPEECH)         # and of what tells phones and speech
 
 
 @dataclass(frozen=True)
@@ -145,18 +146,17 @@ def grown(parameters: dict[str, Tensor], network: torch.nn.Module) -> dict[str, 
     """
     Return the parameters of a smaller network for a larger one; whatever else is missing stays so.
 
-    New styles begin as the first, new blocks of the encoder pass on what they hear. What serves in
-    training only (`EAR`) is the network's own where it is new, left out where it is not wanted;
-    what tells speech (`SPEECH`) is its own where it is new.
+    New styles begin as the first, new blocks of the encoder pass on what they hear. What tells
+    sounds (`TELLING`) is the network's own where it is new, left out where it is not wanted.
     """
     own = network.state_dict()
     kept = {name: value for name, value in parameters.items()
-            if name in own or not name.startswith(EAR)}
+            if name in own or not name.startswith(TELLING)}
     if STYLE in kept and len(kept[STYLE]) < len(own[STYLE]):
         new = kept[STYLE][:1].expand(len(own[STYLE]) - len(kept[STYLE]), -1)
         kept[STYLE] = torch.cat([kept[STYLE], new])
     for name, value in own.items():
-        if name not in kept and name.startswith((EAR, SPEECH, BLOCKS)):
+        if name not in kept and name.startswith((*TELLING, BLOCKS)):
             kept[name] = torch.zeros_like(value) if '.down.' in name else value
     return kept
 

@@ -55,19 +55,15 @@ class Heard(NamedTuple):
 
 def talkers(corpus: data.Corpus, rng: Generator) -> list[Clip]:
     """Return training clips with the times at which somebody speaks."""
-    kinds: dict[bool, list[data.Entry]] = {True: [], False: []}
-    for entry in corpus.select('train'):
-        kinds[data.DRAWN_AS.get(entry.corpus, entry.corpus) == 'grid'].append(entry)
-    return [talker(corpus, entries[index]) for entries in kinds.values() if entries
+    return [talker(corpus, entries[index])
+            for _, (entries, _) in sorted(corpus.drawn_from.items())
             for index in rng.permutation(len(entries))[:CLIPS]]
 
 
 def talker(corpus: data.Corpus, entry: data.Entry) -> Clip:
     """Return a clip; its pauses are no speech."""
     clip = corpus.clip(entry)
-    if clip.phones is None:
-        raise ValueError('this cache has no phones: build it anew with python -m model.data')
-    edges = np.diff(clip.phones != NUMBERED.index(SILENCE), prepend=False, append=False)
+    edges = np.diff(clip.sounding != NUMBERED.index(SILENCE), prepend=False, append=False)
     times = np.flatnonzero(edges) / data.RATE
     return Clip(entry.id, clip.samples.astype(np.float32) / 32768,
                 tuple(zip(times[::2].tolist(), times[1::2].tolist(), strict=True)))

@@ -215,6 +215,14 @@ def test_who_learnt_no_phones_goes_on_with_them_and_back(sounding, tmp_path):
     assert names['three'] == names['one']
 
 
+def test_who_told_speech_goes_on_without(sounding, tmp_path):
+    train(plan(sounding, tmp_path / 'one', speech=0.1), device='cpu')
+    train(plan(sounding, tmp_path / 'two', start_from=str(tmp_path / 'one')), device='cpu')
+    one, two = (set(torch.load(tmp_path / folder / 'checkpoint.pt')['network'])
+                for folder in ('one', 'two'))
+    assert {name.split('.')[0] for name in one - two} == {'speech'}
+
+
 def test_a_cache_without_phones_is_told_apart(corpus_path, tmp_path):
     with pytest.raises(ValueError, match='build it anew'):
         train(plan(corpus_path, tmp_path / 'run', phones=0.1), device='cpu')
