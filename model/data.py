@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Training corpora: `python -m model.data DATA OUT` animates aligned speech with the teacher.
+Training corpora: `python -m model.data build` animates aligned speech with the teacher.
 
 The cache holds every clip's 16 kHz samples and its (n, 52) curves at 100 Hz, the teacher's in
 every style of `model/teacher_styles.py`. Real clips (GRID) keep the teacher's articulation, but

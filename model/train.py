@@ -34,6 +34,7 @@ from model.loop import save as save
 from model.losses import motion_losses, phone_loss, speech_loss
 from model.networks import make
 from model.noising import noised
+from model.origin import origin
 from model.personal_losses import manner
 from model.phones import NUMBERED
 from model.ranks import ALONE, Ranks, joined
@@ -53,7 +54,7 @@ class TrainConfig:
     corpus: str = 'runs/corpus'
     voices: str = ''                    # of `model.voice_styles`: each voice has a manner
     out: str = 'runs/live'
-    start_from: str = ''                # folder of a run whose averaged parameters to begin with
+    start_from: str = ''                # a run whose averaged parameters to begin with; a bundle
     steps: int = 4000
     learning_rate: float = 6e-4
     warm_up: int = 200
@@ -126,12 +127,11 @@ def start(config: TrainConfig, corpus: Corpus, device: str) -> Run:
               shown=config.shown)
     path = Path(config.out) / 'checkpoint.pt'
     if config.start_from and not path.exists():
-        saved = torch.load(Path(config.start_from) / 'checkpoint.pt', map_location=device,
-                           weights_only=True)
-        parameters = grown(saved['average'], network)
+        begun = origin(config.start_from, network)
+        parameters = grown(begun.parameters, network)
         run.network.load_state_dict(parameters)
         run.average.load_state_dict(parameters)
-        run.mean, run.deviation = saved['mean'].to(device), saved['deviation'].to(device)
+        run.mean, run.deviation = begun.mean.to(device), begun.deviation.to(device)
     elif path.exists():
         saved = torch.load(path, map_location=device, weights_only=True)
         run.network.load_state_dict(saved['network'])
