@@ -116,23 +116,6 @@ def test_an_encoder_that_grows_hears_what_it_heard(styled, tmp_path):
         start(wider, load_corpus(styled), 'cpu')
 
 
-def test_training_goes_on_from_a_bundle(corpus_path, tmp_path):
-    about = {'name': 'tiny', 'version': '0', 'styles': ['neutral'], 'languages': ['en'],
-             'data': [], 'licence': 'Apache-2.0'}
-    left = train(plan(corpus_path, tmp_path / 'one', speech=0.1), device='cpu')
-    export(tmp_path / 'one', tmp_path / 'tiny', about)
-    config = plan(corpus_path, tmp_path / 'two', speech=0.1, start_from=str(tmp_path / 'tiny'))
-    begun = start(config, load_corpus(corpus_path), 'cpu')
-    for name, value in left.average.half().state_dict().items():
-        torch.testing.assert_close(begun.network.state_dict()[name], value.float(),
-                                   atol=1e-6, rtol=0, msg=name)
-    torch.testing.assert_close(begun.deviation, left.deviation, atol=1e-6, rtol=0)
-    export(tmp_path / 'one', tmp_path / 'graphs', about, ('onnx',))
-    with pytest.raises(ValueError, match='no programs'):
-        start(replace(config, start_from=str(tmp_path / 'graphs')), load_corpus(corpus_path),
-              'cpu')
-
-
 def test_styles_that_a_corpus_or_a_network_has_not_are_refused(corpus_path, styled, tmp_path):
     batch = replace(BATCH, style_share=0.5)
     with pytest.raises(ValueError, match='this one has 1'):
@@ -238,6 +221,23 @@ def test_who_told_speech_goes_on_without(sounding, tmp_path):
     one, two = (set(torch.load(tmp_path / folder / 'checkpoint.pt')['network'])
                 for folder in ('one', 'two'))
     assert {name.split('.')[0] for name in one - two} == {'speech'}
+
+
+def test_training_goes_on_from_a_bundle(sounding, tmp_path):
+    about = {'name': 'tiny', 'version': '0', 'styles': ['neutral'], 'languages': ['en'],
+             'data': [], 'licence': 'Apache-2.0'}
+    left = train(plan(sounding, tmp_path / 'one', speech=0.1), device='cpu')
+    export(tmp_path / 'one', tmp_path / 'tiny', about)
+    config = plan(sounding, tmp_path / 'two', speech=0.1, start_from=str(tmp_path / 'tiny'))
+    begun = start(config, load_corpus(sounding), 'cpu')
+    for name, value in left.average.half().state_dict().items():
+        torch.testing.assert_close(begun.network.state_dict()[name], value.float(),
+                                   atol=1e-6, rtol=0, msg=name)
+    torch.testing.assert_close(begun.deviation, left.deviation, atol=1e-6, rtol=0)
+    export(tmp_path / 'one', tmp_path / 'graphs', about, ('onnx',))
+    with pytest.raises(ValueError, match='no programs'):
+        start(replace(config, start_from=str(tmp_path / 'graphs')), load_corpus(sounding),
+              'cpu')
 
 
 def test_a_cache_without_phones_is_told_apart(corpus_path, tmp_path):
