@@ -20,17 +20,22 @@ from typing import Any, Final
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import trange
 
 from avatar_bridge.audio.hearing import TOKEN
 from model.batches import SPEECH_DELAY
 from model.clip_sets import SAMPLE_RATE, Clip
 from model.data import Corpus, load_corpus
-from model.live_denoiser import SPEECH
+from model.live_denoiser import SPEECH, speech_head
 from model.networks import KINDS, make
 from model.offline import listened
-from model.train_detector import Heard, fit, streams, talkers, to_say
+from model.origin import origin
+from model.train_detector import Heard, streams, talkers, to_say
 
 SHARE: Final = 0.5              # of the later run
+STREAMS: Final = 400            # by which the head is fitted
+STEPS: Final = 3000
+BATCH: Final = 4096             # tokens
 
 
 def halfway(before: dict[str, Tensor], after: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -47,21 +52,41 @@ def listen(network: Any, clip: Clip) -> Heard:
     return to_say(clip, seen, times)
 
 
+def fit(heard: Sequence[Heard], seed: int) -> torch.nn.Sequential:
+    """Return a network that tells speech, by cross entropy."""
+    torch.manual_seed(seed)
+    seen = torch.from_numpy(np.concatenate([one.seen[one.counts] for one in heard])).float()
+    truth = torch.from_numpy(np.concatenate([one.speech[one.counts] for one in heard])).float()
+    model = speech_head(seen.shape[1])
+    optimiser = torch.optim.AdamW(model.parameters(), 3e-3, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
+    for _ in trange(STEPS, desc='training', disable=None):
+        chosen = torch.randint(len(seen), (BATCH,))
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(
+            model(seen[chosen])[:, 0], truth[chosen])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    return model
+
+
 def finish(before: Path, run: Path, out: Path, corpus: Corpus, seed: int = 0) -> None:
     """Write the checkpoint of the run that ships."""
-    earlier, saved = (torch.load(folder / 'checkpoint.pt', map_location='cpu', weights_only=True)
-                      for folder in (before, run))
-    for scale in ('mean', 'deviation'):
-        if not torch.equal(earlier[scale], saved[scale]):
-            raise SystemExit(f'{before} and {run} differ in {scale}: not stages of one network')
-    kept = {name: value for name, value in halfway(earlier['average'], saved['average']).items()
-            if not name.startswith(SPEECH)}
+    saved = torch.load(run / 'checkpoint.pt', map_location='cpu', weights_only=True)
     config = {**saved['config'], 'speech': False}
     network = make(saved['kind'], KINDS[saved['kind']].config(**config))
+    earlier = origin(before, network)
+    for scale in ('mean', 'deviation'):
+        if not torch.equal(getattr(earlier, scale), saved[scale]):
+            raise SystemExit(f'{before} and {run} differ in {scale}: not stages of one network')
+    kept = {name: value for name, value in halfway(earlier.parameters, saved['average']).items()
+            if not name.startswith(SPEECH)}
     network.load_state_dict(kept)
     network.eval()
     rng = np.random.default_rng(seed)
-    head = fit([listen(network, clip) for clip in streams(talkers(corpus, rng), rng)], seed)
+    head = fit([listen(network, clip) for clip in streams(talkers(corpus, rng), STREAMS, rng)],
+               seed)
     told = {f'{SPEECH}{name}': value for name, value in head.state_dict().items()}
     out.mkdir(parents=True, exist_ok=True)
     torch.save({**saved, 'config': {**config, 'speech': True}, 'average': {**kept, **told}},
@@ -71,7 +96,7 @@ def finish(before: Path, run: Path, out: Path, corpus: Corpus, seed: int = 0) ->
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line and finish."""
     command = argparse.ArgumentParser('python -m model.finish', description=__doc__)
-    command.add_argument('before', type=Path, help='the stage before')
+    command.add_argument('before', type=Path, help='the stage before, or a bundle of it')
     command.add_argument('run', type=Path, help='the last stage')
     command.add_argument('out', type=Path, help='a run to export')
     command.add_argument('--corpus', type=Path, required=True)

@@ -11,7 +11,7 @@ from avatar_bridge import rig
 from avatar_bridge.frames import FrameWindow
 from avatar_bridge.stream.blender import SPREAD, StreamBlender, neighbours_share, settled
 from avatar_bridge.stream.shaper import Shaper
-from avatar_bridge.stream.speech import DOUBT, SpeechDetector, SpokenTime
+from avatar_bridge.stream.speech import SpeechDetector, SpokenTime
 from avatar_bridge.stream.windower import Windower
 from avatar_bridge.timeline import StreamSpec, Timeline
 from model.augment import coloured
@@ -207,7 +207,12 @@ def test_two_are_asked_together_whoever_is_quicker():
         found.append(detector.push(samples[start:start + 400], told[given:known]))
         given = known
     assert len(np.concatenate(found)) == given >= len(alone) - 2
-    assert np.allclose(np.concatenate(found), (alone + told)[:given] / 2 - DOUBT)
+    whole = SpeechDetector().push(samples, told)
+    assert np.allclose(np.concatenate(found), whole[:given])
+    speech = bundled_speech().samples[9600:41600]
+    sure, doubting = (SpeechDetector().push(speech, np.full(198, odds)).mean()
+                      for odds in (6.0, -6.0))
+    assert sure > doubting + 1
 
 
 def test_what_is_not_known_yet_is_as_the_last_piece_is():

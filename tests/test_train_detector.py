@@ -15,11 +15,21 @@ from model import finish as finished  # noqa: E402
 from model import train_detector  # noqa: E402
 from model.clip_sets import Clip  # noqa: E402
 from model.data import load_corpus  # noqa: E402
-from model.finish import finish  # noqa: E402
+from model.finish import finish, fit  # noqa: E402
 from model.offline import Offline  # noqa: E402
 from model.phones import NUMBERED, SILENCE  # noqa: E402
 from model.train import train  # noqa: E402
-from model.train_detector import Heard, fit, joined, listen, talker, talkers  # noqa: E402
+from model.train_detector import (  # noqa: E402
+    Heard,
+    begun,
+    joined,
+    learn,
+    listen,
+    placed,
+    shares,
+    talker,
+    talkers,
+)
 
 pytestmark = pytest.mark.model
 
@@ -31,9 +41,29 @@ def clip(seed=0):
     return Clip('c', (swell * rng.standard_normal(16000)).astype(np.float32), ((0.25, 0.75),))
 
 
-def test_training_sees_what_the_detector_sees():
-    odds = speech.score(listen(clip()).seen, speech.parameters())[speech.DELAY:]
-    assert np.allclose(speech.SpeechDetector().push(clip().samples), odds)
+@pytest.mark.parametrize('block', [160, 777, 16000])
+def test_training_sees_what_the_detector_sees(block):
+    told = np.random.default_rng(1).normal(0, 5, 96)
+    shipped = speech.parameters()
+    odds, _ = speech.score(listen(clip(), told).seen, np.zeros(shipped.width), shipped)
+    detector, found, given = speech.SpeechDetector(), [], 0
+    for start in range(0, 16000, block):
+        end = min(start + block, 16000)
+        ready = max(0, min(96, end // 320 * 2 - 2))         # as tokens of two pieces come
+        found.append(detector.push(clip().samples[start:end], told[given:ready]))
+        given = ready
+    assert np.allclose(np.concatenate(found), odds[speech.DELAY:] - speech.DOUBT)
+    assert len(odds) == 98
+
+
+def test_who_is_told_nothing_hears_at_once():
+    detector = speech.SpeechDetector()
+    counts = [len(detector.push(piece)) for piece in clip().samples.reshape(100, 160)]
+    assert counts == [0, 0] + 98 * [1]
+
+
+def test_speech_lasts_a_little_once_it_is_sustained():
+    odds = speech.SpeechDetector().push(clip().samples)
     alone = odds > 0
     held, told = 0, []
     for index, is_speech in enumerate(alone):
@@ -47,7 +77,7 @@ def test_training_sees_what_the_detector_sees():
 
 
 def test_ends_of_phones_count_for_nothing_and_what_is_told_was_a_while_ago():
-    heard, late = listen(clip()), speech.DELAY
+    heard, late = listen(clip(), np.zeros(98)), speech.DELAY
     assert heard.speech[25 + late:75 + late].all()
     assert heard.speech.sum() == 50
     assert not heard.counts[23 + late:27 + late].any()
@@ -76,9 +106,10 @@ def test_talkers_speak_where_phones_sound(corpus):
 
 
 def test_the_last_touch_is_half_way_and_tells_who_speaks(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(train_detector, 'STREAMS', 6)
-    monkeypatch.setattr(train_detector, 'STEPS', 150)
-    monkeypatch.setattr(train_detector, 'BATCH', 256)
+    monkeypatch.setattr(finished, 'STREAMS', 20)
+    monkeypatch.setattr(train_detector, 'placed', lambda clip, *_: clip)
+    monkeypatch.setattr(finished, 'STEPS', 400)
+    monkeypatch.setattr(finished, 'BATCH', 256)
     for name, seed in (('one', 1), ('two', 2)):
         train(plan(tmp_path, tmp_path / name, seed=seed), device='cpu')
     finish(tmp_path / 'one', tmp_path / 'two', tmp_path / 'out', corpus)
@@ -117,9 +148,29 @@ def test_joined_clips_keep_their_times():
     assert second[1] - second[0] == pytest.approx(0.5)
 
 
+def test_a_stream_may_begin_amid_speech():
+    later = begun(clip(), 0.4)
+    assert np.array_equal(later.samples, clip().samples[6400:])
+    assert later.speech == (pytest.approx((0.0, 0.35)),)
+    assert len(begun(clip(), 0.9).samples) == 8000
+    assert begun(clip(), 0.9).speech == (pytest.approx((0.0, 0.25)),)
+
+
+def test_one_voice_alone_is_never_a_background():
+    rng, loud = np.random.default_rng(0), []
+    talking = [clip(seed) for seed in range(8)]
+    for _ in range(60):
+        where = placed(clip(), talking, rng)
+        loud.append(where.samples)
+        assert where.speech in ((), clip().speech)
+    assert {len(samples) for samples in loud} == {16000}
+    assert shares(5).tolist() == pytest.approx([0.5, 0.125, 0.125, 0.125, 0.125])
+    assert shares(6).tolist() == pytest.approx([0.25, 0.25, 0.125, 0.125, 0.125, 0.125])
+
+
 def test_a_network_learns_what_can_be_told(monkeypatch):
-    monkeypatch.setattr(train_detector, 'BATCH', 512)
-    monkeypatch.setattr(train_detector, 'STEPS', 150)
+    monkeypatch.setattr(finished, 'BATCH', 512)
+    monkeypatch.setattr(finished, 'STEPS', 150)
     rng = np.random.default_rng(0)
     seen = rng.standard_normal((5000, 160))
     truth = seen[:, 3] + seen[:, 5] > 0
@@ -127,3 +178,28 @@ def test_a_network_learns_what_can_be_told(monkeypatch):
     with torch.no_grad():
         answers = model(torch.tensor(seen[:1000]).float())[:, 0].numpy() > 0
     assert (answers == truth[:1000]).mean() > 0.9
+
+
+def test_a_detector_learns_what_it_has_to_remember_and_computes_the_same(monkeypatch):
+    monkeypatch.setattr(train_detector, 'EPOCHS', 25)
+    monkeypatch.setattr(train_detector, 'BATCH', 8)
+    rng = np.random.default_rng(0)
+    streams = []
+    for _ in range(64):
+        seen = rng.standard_normal((60, speech.INPUTS))
+        seen[:, 3] = 3 * (rng.random(60) < 0.1)
+        truth = np.maximum.accumulate(seen[:, 3]) > 0           # it was there once
+        streams.append(Heard(seen, truth, np.ones(60, bool)))
+    model = learn(streams[:56], seed=0)
+    again = learn(streams[:56], seed=0)
+    right = []
+    for stream in streams[56:]:
+        with torch.no_grad():
+            answers = model(torch.tensor(stream.seen[None]).float())[0].numpy()
+        shipped = model.parameters_as_shipped()
+        odds, _ = speech.score(stream.seen, np.zeros(shipped.width), shipped)
+        np.testing.assert_allclose(odds, answers, atol=1e-4)
+        right.append((answers > 0) == stream.speech)
+    assert np.mean(right) > 0.9
+    for one, other in zip(model.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other)

@@ -4,9 +4,10 @@
 """
 Is somebody speaking? What was said of each piece of 10 ms is remembered, and lasts a little.
 
-A small network sees a third of a second of spectrum: each band is held against its own quietest
-level, so neither the gain of the microphone nor a steady noise matters. Where the network that
-moves the face tells, too, the two are asked together. `model/train_detector.py` makes the
+A small network with a memory hears spectra: each band is held against its own quietest level, the
+voice against the loudest that was heard lately. So neither the gain of the microphone nor a steady
+noise matters, and whoever talks in the background is known by being weaker. It is told what the
+network that moves the face makes of it, if that says so. `model/train_detector.py` makes the
 parameters.
 """
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections import deque
 from functools import lru_cache
 from importlib.resources import files
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,14 +33,18 @@ RECENT: Final = 12              # of the latest were speech: a click has no hang
 REMEMBERED: Final = 200         # pieces, 2 s
 BANDS: Final = 20               # of the spectrum, four of `mel` each
 SILENT: Final = 1e-6            # power that nothing is below
-LAGS: Final = (0, 1, 2, 4, 8, 16, 32)       # pieces ago that the network sees
 FALLING: Final = 0.1            # how fast the quietest level follows down, a piece,
 RISING: Final = 0.004           # and up: four seconds
+SWELLING: Final = 0.2           # how fast the loudest level follows up, a piece,
+FADING: Final = 0.003           # and down: three seconds
+VOICE: Final = slice(2, 14)     # bands of the level: 200 Hz to 3 kHz
 DELAY: Final = 2                # pieces: what is told is of the one so long before
-DOUBT: Final = 0.75            # log odds that two who are asked must have in the mean
+LOUD: Final = 2.0               # no opinion counts for more
+DOUBT: Final = 2.0              # log odds that a mouth at rest wants: it moves for nobody in vain
 OPENING: Final = 3              # pieces at first that hear what was before the stream: nothing
 YOUNG: Final = 50               # pieces in which a stream may have begun amid speech,
 PLUNGING: Final = 0.5           # so that every dip counts for more
+INPUTS: Final = 2 * BANDS + 3
 SCALE: Final = 4.0              # of log power, so that the network sees about unit variance
 
 
@@ -85,6 +90,35 @@ class SpokenTime:
         return any(self._pieces[index] for index in range(max(0, first), last))
 
 
+class Room(NamedTuple):
+    """What is known of where the sound comes from, in log power."""
+
+    age: int                    # pieces
+    floor: Array                # (BANDS + 1,) quietest level of each band and of the voice,
+    loudest: float              # whose loudest fades
+
+
+EMPTY: Final = Room(0, np.zeros(BANDS + 1), 0.0)
+
+
+class Parameters(NamedTuple):
+    """A gated recurrent unit (Cho et al. 2014) between two layers; reset, update, new."""
+
+    into: Array                 # (INPUTS, width)
+    into_bias: Array            # (width,)
+    heard: Array                # (width, 3 width)
+    heard_bias: Array           # (3 width,)
+    kept: Array                 # (width, 3 width)
+    kept_bias: Array            # (3 width,)
+    out: Array                  # (width,)
+    out_bias: Array             # ()
+
+    @property
+    def width(self) -> int:
+        """Numbers in the memory."""
+        return len(self.out)
+
+
 class SpeechDetector:
     """
     Tell of each piece of 10 ms whether somebody spoke, 20 ms after it.
@@ -95,15 +129,17 @@ class SpeechDetector:
 
     def __init__(self) -> None:
         """Know nothing of the room yet."""
+        self._parameters = parameters()
         self.reset()
 
     def reset(self) -> None:
         """Forget the room."""
         self._rest = np.zeros(mel.HISTORY, np.float32)
-        self._floor = np.zeros(BANDS)
-        self._spectra = np.zeros((LAGS[-1], BANDS))      # over the floor, the newest last
+        self._room = EMPTY
+        self._waiting = np.zeros((0, INPUTS - 1))       # pieces of which nothing was told yet
+        self._told = np.zeros(DELAY)                    # nothing of what was before the first one
+        self._memory = np.zeros(self._parameters.width)
         self._count = 0
-        self._waiting = np.zeros(0)     # odds of pieces of which the other has not told
 
     def push(self, samples: Samples, told: NDArray[np.floating] | None = None) -> Array:
         """
@@ -111,33 +147,56 @@ class SpeechDetector:
 
         :param told: (m,) log odds by the network that moves the face, of the same pieces
         """
-        odds = self._heard(samples)
-        if told is None:
-            return odds
-        odds = np.concatenate([self._waiting, odds])
-        self._waiting = odds[len(told):]
-        return (odds[:len(told)] + told) / 2 - DOUBT
-
-    def _heard(self, samples: Samples) -> Array:
         heard = np.concatenate([self._rest, samples])
         spectra = bands(heard)
         self._rest = heard[len(spectra) * PIECE:]
-        if not len(spectra):
-            return np.zeros(0)
-        floors = np.empty_like(spectra)
-        for index, spectrum in enumerate(spectra):
-            self._floor = followed(self._floor, spectrum, self._count + index)
-            floors[index] = self._floor
-        over = np.concatenate([self._spectra, spectra - floors])
-        self._spectra = over[len(spectra):]
-        before, self._count = self._count, self._count + len(spectra)
-        return score(seen(over, floors), parameters())[max(0, DELAY - before):]
+        inputs, self._room = placed(spectra, self._room)
+        told = np.zeros(len(inputs)) if told is None else told
+        waiting, said = np.concatenate([self._waiting, inputs]), np.append(self._told, told)
+        known = min(len(waiting), len(said))
+        self._waiting, self._told = waiting[known:], said[known:]
+        odds, self._memory = score(with_told(waiting[:known], said[:known]), self._memory,
+                                   self._parameters)
+        before, self._count = self._count, self._count + known
+        return odds[max(0, DELAY - before):] - DOUBT
 
 
 def bands(samples: Samples) -> Array:
     """Return the (n, BANDS) log power of every whole feature, as `mel.mel_power` cuts them."""
     power = mel.mel_power(samples).astype(np.float64)
     return np.log(power.reshape(len(power), BANDS, mel.BANDS // BANDS).mean(axis=2) + SILENT)
+
+
+def placed(spectra: Array, room: Room) -> tuple[Array, Room]:
+    """
+    Return (n, INPUTS - 1) of the network, given (n, BANDS) spectra, and the room after them.
+
+    Each band over its floor, the floor's shape, the voice under its loudest, that over its floor.
+    """
+    levels = np.log(np.exp(spectra[:, VOICE]).mean(axis=1, keepdims=True))
+    heard = np.concatenate([spectra, levels], axis=1)
+    floors, loudest = np.empty_like(heard), np.empty_like(levels)
+    for index, level in enumerate(levels[:, 0].tolist()):
+        room = after(room, heard[index], level)
+        floors[index], loudest[index] = room.floor, room.loudest
+    shape = floors[:, :BANDS] - floors[:, :BANDS].mean(axis=1, keepdims=True)
+    inputs = np.concatenate([(heard - floors)[:, :BANDS], shape, levels - loudest,
+                             loudest - floors[:, BANDS:]], axis=1)
+    return inputs / SCALE, room
+
+
+def with_told(inputs: Array, told: NDArray[np.floating]) -> Array:
+    """Return (n, INPUTS): what was placed, and (n,) log odds that were told, 0 for nothing."""
+    return np.column_stack([inputs, np.clip(told / SCALE, -LOUD, LOUD)])
+
+
+def after(room: Room, heard: Array, level: float) -> Room:
+    """Return what is known of the room after a piece more, (BANDS + 1,), `level` the last."""
+    if not room.age:
+        return Room(1, heard, level)
+    rising = SWELLING if level > room.loudest else FADING
+    return Room(room.age + 1, followed(room.floor, heard, room.age),
+                room.loudest + rising * (level - room.loudest))
 
 
 def followed(floor: Array, spectrum: Array, age: int) -> Array:
@@ -148,32 +207,28 @@ def followed(floor: Array, spectrum: Array, age: int) -> Array:
     return floor + (spectrum - floor) * np.where(spectrum < floor, falling, RISING)
 
 
-def seen(over: Array, floors: Array) -> Array:
-    """
-    Return (n, inputs) of the network.
+def score(inputs: Array, memory: Array, network: Parameters) -> tuple[Array, Array]:
+    """Return (n,) log odds of speech, given (n, INPUTS), and the (width,) memory after them."""
+    width = network.width
+    entering = np.tanh(inputs @ network.into + network.into_bias) @ network.heard
+    memories = np.empty((len(inputs), width))
+    for index, heard in enumerate(entering + network.heard_bias):
+        kept = memory @ network.kept + network.kept_bias
+        reset, update = opened((heard + kept)[:2 * width]).reshape(2, width)
+        new = np.tanh(heard[2 * width:] + reset * kept[2 * width:])
+        memories[index] = memory = new + update * (memory - new)
+    odds: Array = memories @ network.out + network.out_bias
+    return odds, memory
 
-    `over` is (LAGS[-1] + n, BANDS), how far spectra are over the floor; `floors` (n, BANDS).
-    """
-    last = LAGS[-1]
-    shape = floors - floors.mean(axis=1, keepdims=True)
-    return np.concatenate([*(over[last - lag:len(over) - lag] for lag in LAGS), shape],
-                          axis=1) / SCALE
 
-
-def score(inputs: Array, layers: list[tuple[Array, Array]]) -> Array:
-    """Return (n,) log odds of speech, given (n, inputs)."""
-    for matrix, bias in layers[:-1]:
-        inputs = np.tanh(inputs @ matrix + bias)
-    matrix, bias = layers[-1]
-    answer: Array = (inputs @ matrix + bias)[:, 0]
-    return answer
+def opened(gate: Array) -> Array:
+    """Return the logistic function of a gate."""
+    return 0.5 + 0.5 * np.tanh(0.5 * gate)
 
 
 @lru_cache(maxsize=1)
-def parameters() -> list[tuple[Array, Array]]:
-    """Return matrix and bias of each layer."""
+def parameters() -> Parameters:
+    """Return the network that ships."""
     path = files('avatar_bridge') / 'assets' / 'speech_detector.npz'
     with path.open('rb') as file, np.load(file) as stored:
-        count = len(stored.files) // 2
-        return [(stored[f'matrix_{index}'].astype(np.float64),
-                 stored[f'bias_{index}'].astype(np.float64)) for index in range(count)]
+        return Parameters(*(stored[name].astype(np.float64) for name in Parameters._fields))
