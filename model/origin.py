@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from avatar_bridge.bundle import Bundle, load_bundle
 from avatar_bridge.programs import read_program
 
-INSIDE = 'p_module_network_', 'b_module_network_'       # a program's names of our parameters
+INSIDE: Final = '_module_network_'      # before a parameter's name, in a program
 
 
 class Origin(NamedTuple):
@@ -42,14 +42,12 @@ def origin(place: str | Path, network: torch.nn.Module) -> Origin:
 
 def of_bundle(bundle: Bundle, network: torch.nn.Module) -> Origin:
     """Return the parameters in a bundle's programs."""
-    found = {}
-    for path in sorted(bundle.path.glob('*.pt2')):
-        found.update(read_program(path).parameters)
+    found = {name.partition(INSIDE)[2]: value for path in sorted(bundle.path.glob('*.pt2'))
+             for name, value in read_program(path).parameters.items()}
     if not found:
         raise ValueError(f'{bundle.path} has no programs (*.pt2) to begin with')
-    parameters = {'style.weight': torch.tensor(list(bundle.manifest['styles'].values()))}
-    for name in network.state_dict():
-        inside = name.replace('.', '_')
-        for value in (found[prefix + inside] for prefix in INSIDE if prefix + inside in found):
-            parameters[name] = torch.from_numpy(value.astype(np.float32))
+    parameters = {name: torch.from_numpy(found[inside].astype(np.float32))
+                  for name in network.state_dict()
+                  if (inside := name.replace('.', '_')) in found}
+    parameters['style.weight'] = torch.tensor(list(bundle.manifest['styles'].values()))
     return Origin(parameters, torch.from_numpy(bundle.mean), torch.from_numpy(bundle.deviation))

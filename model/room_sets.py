@@ -113,15 +113,19 @@ def peak_at(decibels: float) -> Setting:
 def cut_in(clip: Clip, _: Sequence[Clip], rng: Generator) -> Heard:
     """Return the clip from any sample on."""
     first = int(rng.uniform(*CUT) * SAMPLE_RATE)
+    return Heard(from_sample(clip, first), first / SAMPLE_RATE)
+
+
+def from_sample(clip: Clip, first: int) -> Clip:
+    """Return a clip without the samples before `first`, nor what is known of them."""
     begins = first / SAMPLE_RATE
     speech = tuple((max(0.0, start - begins), end - begins) for start, end in clip.speech
                    if end > begins)
-    return Heard(replace(clip, samples=clip.samples[first:], speech=speech,
-                         tracked=later(clip.tracked, begins, clip.tracked_fps),
-                         truth=later(clip.truth, begins, clip.tracked_fps),
-                         phones=tuple((ipa, start - begins, end - begins)
-                                      for ipa, start, end in clip.phones if start >= begins)),
-                 begins)
+    return replace(clip, samples=clip.samples[first:], speech=speech,
+                   tracked=later(clip.tracked, begins, clip.tracked_fps),
+                   truth=later(clip.truth, begins, clip.tracked_fps),
+                   phones=tuple((ipa, start - begins, end - begins)
+                                for ipa, start, end in clip.phones if start >= begins))
 
 
 def later(track: Array | None, seconds: float, fps: float) -> Array | None:

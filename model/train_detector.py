@@ -35,6 +35,7 @@ from model.room_sets import (
     Background,
     alone,
     behind,
+    from_sample,
     heard_as,
     keyboard,
     music,
@@ -111,10 +112,7 @@ def streams(clips: Sequence[Clip], count: int, rng: Generator) -> Iterator[Clip]
 
 def begun(clip: Clip, seconds: float) -> Clip:
     """Return a clip without its first seconds; half of it at least is left."""
-    first = min(round(seconds * SAMPLE_RATE), len(clip.samples) // 2)
-    gone = first / SAMPLE_RATE
-    return replace(clip, samples=clip.samples[first:], speech=tuple(
-        (max(0.0, start - gone), end - gone) for start, end in clip.speech if end > gone))
+    return from_sample(clip, min(round(seconds * SAMPLE_RATE), len(clip.samples) // 2))
 
 
 def placed(clip: Clip, others: Sequence[Clip], rng: Generator) -> Clip:
@@ -188,11 +186,11 @@ def teller(bundle: Bundle) -> Tell:
 
 def listen(clip: Clip, told: Array) -> Heard:
     """Return what the detector sees of a stream, given what it is `told` of it, (m,) log odds."""
-    spectra = speech.bands(np.concatenate([np.zeros(speech.mel.HISTORY, np.float32),
-                                           clip.samples]))
+    levels = speech.bands(np.concatenate([np.zeros(speech.mel.HISTORY, np.float32),
+                                          clip.samples]))
     said = np.concatenate([np.zeros(speech.DELAY), told])
-    known = min(len(spectra), len(said))
-    seen = speech.with_told(speech.placed(spectra, speech.EMPTY)[0][:known], said[:known])
+    known = min(len(levels), len(said))
+    seen = speech.with_told(speech.placed(levels, speech.EMPTY)[0][:known], said[:known])
     times = (np.arange(known) + 0.5 - speech.DELAY) * speech.PIECE / SAMPLE_RATE
     return to_say(clip, seen, times)
 

@@ -156,14 +156,26 @@ def test_a_stream_may_begin_amid_speech():
     assert begun(clip(), 0.9).speech == (pytest.approx((0.0, 0.25)),)
 
 
-def test_one_voice_alone_is_never_a_background():
-    rng, loud = np.random.default_rng(0), []
-    talking = [clip(seed) for seed in range(8)]
+def test_one_voice_is_a_background_but_never_alone(monkeypatch):
+    second = []
+
+    def second_voice(speaker, others, _):
+        second.append(speaker)
+        return others[0].samples
+
+    monkeypatch.setattr(train_detector, 'second_voice', second_voice)
+    rng, talking = np.random.default_rng(0), [clip(seed) for seed in range(8)]
+    spoken, voices = [], []
     for _ in range(60):
+        second.clear()
         where = placed(clip(), talking, rng)
-        loud.append(where.samples)
+        assert len(where.samples) == 16000
         assert where.speech in ((), clip().speech)
-    assert {len(samples) for samples in loud} == {16000}
+        spoken.append(bool(where.speech))
+        voices.append(bool(second))
+    assert any(voices)
+    assert not all(spoken)
+    assert all(speech for speech, voice in zip(spoken, voices, strict=True) if voice)
     assert shares(5).tolist() == pytest.approx([0.5, 0.125, 0.125, 0.125, 0.125])
     assert shares(6).tolist() == pytest.approx([0.25, 0.25, 0.125, 0.125, 0.125, 0.125])
 

@@ -139,7 +139,6 @@ class SpeechDetector:
         self._waiting = np.zeros((0, INPUTS - 1))       # pieces of which nothing was told yet
         self._told = np.zeros(DELAY)                    # nothing of what was before the first one
         self._memory = np.zeros(self._parameters.width)
-        self._count = 0
 
     def push(self, samples: Samples, told: NDArray[np.floating] | None = None) -> Array:
         """
@@ -148,40 +147,43 @@ class SpeechDetector:
         :param told: (m,) log odds by the network that moves the face, of the same pieces
         """
         heard = np.concatenate([self._rest, samples])
-        spectra = bands(heard)
-        self._rest = heard[len(spectra) * PIECE:]
-        inputs, self._room = placed(spectra, self._room)
+        levels = bands(heard)
+        self._rest = heard[len(levels) * PIECE:]
+        scored = self._room.age - len(self._waiting)
+        inputs, self._room = placed(levels, self._room)
         told = np.zeros(len(inputs)) if told is None else told
         waiting, said = np.concatenate([self._waiting, inputs]), np.append(self._told, told)
         known = min(len(waiting), len(said))
         self._waiting, self._told = waiting[known:], said[known:]
         odds, self._memory = score(with_told(waiting[:known], said[:known]), self._memory,
                                    self._parameters)
-        before, self._count = self._count, self._count + known
-        return odds[max(0, DELAY - before):] - DOUBT
+        return odds[max(0, DELAY - scored):] - DOUBT
 
 
 def bands(samples: Samples) -> Array:
-    """Return the (n, BANDS) log power of every whole feature, as `mel.mel_power` cuts them."""
-    power = mel.mel_power(samples).astype(np.float64)
-    return np.log(power.reshape(len(power), BANDS, mel.BANDS // BANDS).mean(axis=2) + SILENT)
-
-
-def placed(spectra: Array, room: Room) -> tuple[Array, Room]:
     """
-    Return (n, INPUTS - 1) of the network, given (n, BANDS) spectra, and the room after them.
+    Return (n, BANDS + 1) log power of every whole feature, as `mel.mel_power` cuts them.
+
+    The last column is the level of the voice.
+    """
+    power = mel.mel_power(samples).astype(np.float64)
+    power = power.reshape(len(power), BANDS, mel.BANDS // BANDS).mean(axis=2) + SILENT
+    return np.log(np.column_stack([power, power[:, VOICE].mean(axis=1)]))
+
+
+def placed(heard: Array, room: Room) -> tuple[Array, Room]:
+    """
+    Return (n, INPUTS - 1) of the network, given (n, BANDS + 1) levels, and the room after them.
 
     Each band over its floor, the floor's shape, the voice under its loudest, that over its floor.
     """
-    levels = np.log(np.exp(spectra[:, VOICE]).mean(axis=1, keepdims=True))
-    heard = np.concatenate([spectra, levels], axis=1)
-    floors, loudest = np.empty_like(heard), np.empty_like(levels)
-    for index, level in enumerate(levels[:, 0].tolist()):
-        room = after(room, heard[index], level)
+    floors, loudest = np.empty_like(heard), np.empty(len(heard))
+    for index, levels in enumerate(heard):
+        room = after(room, levels)
         floors[index], loudest[index] = room.floor, room.loudest
     shape = floors[:, :BANDS] - floors[:, :BANDS].mean(axis=1, keepdims=True)
-    inputs = np.concatenate([(heard - floors)[:, :BANDS], shape, levels - loudest,
-                             loudest - floors[:, BANDS:]], axis=1)
+    inputs = np.column_stack([(heard - floors)[:, :BANDS], shape, heard[:, BANDS] - loudest,
+                              loudest - floors[:, BANDS]])
     return inputs / SCALE, room
 
 
@@ -190,8 +192,9 @@ def with_told(inputs: Array, told: NDArray[np.floating]) -> Array:
     return np.column_stack([inputs, np.clip(told / SCALE, -LOUD, LOUD)])
 
 
-def after(room: Room, heard: Array, level: float) -> Room:
-    """Return what is known of the room after a piece more, (BANDS + 1,), `level` the last."""
+def after(room: Room, heard: Array) -> Room:
+    """Return what is known of the room after a piece more, (BANDS + 1,) levels."""
+    level = float(heard[BANDS])
     if not room.age:
         return Room(1, heard, level)
     rising = SWELLING if level > room.loudest else FADING
