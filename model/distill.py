@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from avatar_bridge.diffusion.sampler import Level
+from model import optimisers
 from model.batches import Batch, BatchConfig, draw
 from model.condition import UNSEEN, Condition, Cut
 from model.few_steps import Estimate, Place, consistency, two_as_one, unhurried
@@ -30,6 +31,7 @@ from model.losses import motion_losses
 from model.networks import KINDS, make
 from model.noise_levels import PAST
 from model.noising import levels_at, noised
+from model.optimisers import Optimiser
 from model.personal_losses import audio_feature_loss, manner, personal_enhancer_loss
 from model.settings import read_toml
 from model.train import (
@@ -164,15 +166,14 @@ def fresh(config: DistillConfig, saved: dict[str, Any], settings: dict[str, Any]
     new = network.load_state_dict(known, strict=False).missing_keys
     assert all(name.startswith('told.') for name in new), new
     return Distillation(kind, network, deepcopy(network).requires_grad_(False),
-                        optimiser(network, config), saved['mean'].to(device),
+                        fresh_optimiser(network, config), saved['mean'].to(device),
                         saved['deviation'].to(device), teacher=teacher,
                         manifest=manifest(config))
 
 
-def optimiser(network: torch.nn.Module, config: DistillConfig) -> torch.optim.Optimizer:
-    """Return a fresh optimiser of the network's parameters."""
-    return torch.optim.AdamW(network.parameters(), lr=config.learning_rate,
-                             weight_decay=config.weight_decay, betas=(0.9, 0.98))
+def fresh_optimiser(network: torch.nn.Module, config: DistillConfig) -> Optimiser:
+    """Return an optimiser of the network's parameters that has no momentum."""
+    return optimisers.make('adamw', network, config.learning_rate, config.weight_decay)
 
 
 def manifest(config: DistillConfig) -> dict[str, Any]:
@@ -188,7 +189,7 @@ def promote(run: Distillation, config: DistillConfig) -> None:
     """Make the student the teacher of the next stage."""
     run.teacher = deepcopy(run.average)
     run.network.load_state_dict(run.average.state_dict())
-    run.optimiser = optimiser(run.network, config)
+    run.optimiser = fresh_optimiser(run.network, config)
 
 
 def draw_starts(config: DistillConfig, blocks: np.ndarray, student_steps: int,

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from avatar_bridge import rig
+from model import optimisers
 from model.batches import Batch, BatchConfig, draw
 from model.biased_denoiser import BiasedConfig
 from model.condition import Condition, Cut
@@ -34,6 +35,7 @@ from model.loop import save as save
 from model.losses import motion_losses, phone_loss, speech_loss
 from model.networks import make
 from model.noising import noised
+from model.optimisers import Optimiser
 from model.origin import origin
 from model.personal_losses import manner
 from model.phones import NUMBERED
@@ -58,6 +60,7 @@ class TrainConfig:
     steps: int = 4000
     learning_rate: float = 6e-4
     warm_up: int = 200
+    optimiser: str = 'adamw'            # or 'muon', of `model/optimisers.py`
     weight_decay: float = 0.01
     average: float = 0.998              # decay of the exponential moving average of parameters
     velocity: float = 0.5
@@ -100,7 +103,7 @@ class Run:
     kind: str
     network: Any
     average: Any
-    optimiser: torch.optim.Optimizer
+    optimiser: Optimiser
     mean: Tensor
     deviation: Tensor
     step: int = 0
@@ -119,8 +122,8 @@ def start(config: TrainConfig, corpus: Corpus, device: str) -> Run:
     """Return a fresh run, or the one whose checkpoint lies in `config.out`."""
     torch.manual_seed(config.seed)
     network = make(config.kind, config.network).to(device)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate,
-                                  weight_decay=config.weight_decay, betas=(0.9, 0.98))
+    optimiser = optimisers.make(config.optimiser, network, config.learning_rate,
+                                config.weight_decay)
     mean, deviation = SCALES[config.coefficients](corpus)
     run = Run(config.kind, network, deepcopy(network).requires_grad_(False), optimiser,
               mean.to(device), deviation.to(device), precision=config.precision,

@@ -1,0 +1,78 @@
+# Copyright 2026 The avatar_bridge authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+What takes a training step: AdamW for every parameter, or Muon for the matrices between layers.
+
+Muon (Jordan et al. 2024) makes the step of a matrix nearly orthogonal, so that no direction is
+left behind; scaled to AdamW's size of step (Liu et al. 2025), one learning rate serves both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+BETAS: Final = (0.9, 0.98)
+HIDDEN: Final = ('encoder.blocks.', 'layers.', 'modulate')      # whose matrices are Muon's
+
+
+class Muon:
+    """Muon for the hidden matrices of a network, AdamW for the rest of it."""
+
+    def __init__(self, network: nn.Module, rate: float, weight_decay: float) -> None:
+        """Begin with no momentum."""
+        hidden = list(hidden_matrices(network))
+        theirs = {id(matrix) for matrix in hidden}
+        others = [parameter for parameter in network.parameters() if id(parameter) not in theirs]
+        self._both = (torch.optim.Muon(hidden, lr=rate, weight_decay=weight_decay,
+                                       adjust_lr_fn='match_rms_adamw'),
+                      torch.optim.AdamW(others, lr=rate, weight_decay=weight_decay, betas=BETAS))
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Groups of both, whose learning rate may be set."""
+        return [group for one in self._both for group in one.param_groups]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients."""
+        for one in self._both:
+            one.zero_grad(set_to_none)
+
+    def step(self) -> None:
+        """Take a step."""
+        for one in self._both:
+            one.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that the next step depends on."""
+        return {name: one.state_dict() for name, one in zip(NAMES, self._both, strict=True)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from such a state."""
+        for name, one in zip(NAMES, self._both, strict=True):
+            one.load_state_dict(state[name])
+
+
+Optimiser = torch.optim.Optimizer | Muon
+NAMES: Final = ('muon', 'adamw')        # of the states of a `Muon`
+
+
+def make(kind: str, network: nn.Module, rate: float, weight_decay: float) -> Optimiser:
+    """Return a fresh optimiser; raises `ValueError` for a name that is not known."""
+    if kind == 'muon':
+        return Muon(network, rate, weight_decay)
+    if kind == 'adamw':
+        return torch.optim.AdamW(network.parameters(), rate, weight_decay=weight_decay,
+                                 betas=BETAS)
+    raise ValueError(f'optimiser {kind!r}, expected one of {", ".join(sorted(NAMES))}')
+
+
+def hidden_matrices(network: nn.Module) -> Iterator[nn.Parameter]:
+    """Yield the weights of the linear maps between what goes in and what comes out."""
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Linear) and name.startswith(HIDDEN):
+            yield module.weight
