@@ -33,7 +33,8 @@ def room_rows(animate: Animate, clips: Sequence[Clip], fps: float) -> Iterator[R
     for room in SETTINGS:
         heard = heard_in(room, clips)
         yield {'room': room,
-               **figures(heard, [animate(one.clip) for one in heard], clean, fps)}
+               **figures(heard, [since(animate(one.clip), one.before, fps) for one in heard],
+                         clean, fps)}
 
 
 def figures(heard: Sequence[Heard], motions: Sequence[Motion], clean: Sequence[Motion],

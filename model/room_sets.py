@@ -26,15 +26,17 @@ Generator = np.random.Generator
 Background = Callable[[Clip, Sequence[Clip], Generator], Array]
 
 CROWD: Final = 5                # people who talk at once
+BEFORE: Final = 6               # seconds of a background before somebody speaks
 CUT: Final = (0.3, 1.5)         # seconds into a clip at which a stream may begin
 OVERDRIVEN: Final = 12.0        # dB above full scale
 
 
 class Heard(NamedTuple):
-    """A clip as it is heard somewhere; its first sample is `begins` seconds into the original."""
+    """A clip as it is heard somewhere; times are those of the clip."""
 
     clip: Clip
-    begins: float = 0.0
+    begins: float = 0.0         # seconds into the original at which the clip does,
+    before: float = 0.0         # and that were heard before it: its samples begin with them
 
 
 Setting = Callable[[Clip, Sequence[Clip], Generator], Heard]
@@ -47,27 +49,26 @@ def level(clip: Clip) -> float:
     return rms(np.concatenate([*spoken, np.zeros(0)])) or rms(clip.samples)
 
 
-def behind(background: Background, decibels: float) -> Setting:
-    """Return speech with a background so many decibels below it."""
+def behind(background: Background, decibels: float, before: float = 0.0) -> Setting:
+    """Return speech with a background so many decibels below it, and `before` it, in seconds."""
     def setting(clip: Clip, others: Sequence[Clip], rng: Generator) -> Heard:
-        return Heard(replace(clip, samples=clip.samples
-                             + beneath(background, decibels, clip, others, rng)))
+        longer = replace(clip, samples=np.pad(clip.samples, (round(before * SAMPLE_RATE), 0)))
+        sound = beneath(background(longer, others, rng), decibels, clip)
+        return Heard(replace(longer, samples=longer.samples + sound), before=before)
     return setting
 
 
 def alone(background: Background, decibels: float) -> Setting:
     """Return the background of `behind` without the speech: nobody's mouth should move."""
     def setting(clip: Clip, others: Sequence[Clip], rng: Generator) -> Heard:
-        return Heard(replace(clip, samples=beneath(background, decibels, clip, others, rng),
-                             speech=(), tracked=None, phones=(), truth=None))
+        sound = beneath(background(clip, others, rng), decibels, clip)
+        return Heard(replace(clip, samples=sound, speech=(), tracked=None, phones=(), truth=None))
     return setting
 
 
-def beneath(background: Background, decibels: float, clip: Clip, others: Sequence[Clip],
-            rng: Generator) -> Array:
-    """Return the background at `decibels` under the level of the clip's speech."""
-    sound = augment.at_level(background(clip, others, rng), level(clip) * 10 ** (-decibels / 20))
-    return sound.astype(np.float32)
+def beneath(sound: Array, decibels: float, clip: Clip) -> Array:
+    """Return a sound at `decibels` under the level of the clip's speech."""
+    return augment.at_level(sound, level(clip) * 10 ** (-decibels / 20)).astype(np.float32)
 
 
 def babble(clip: Clip, others: Sequence[Clip], rng: Generator) -> Array:
@@ -143,6 +144,7 @@ BACKGROUNDS: Final[Mapping[str, Background]] = {
 SETTINGS: Final[Mapping[str, Setting]] = {
     **{f'{name} {decibels} dB': behind(background, decibels)
        for name, background in BACKGROUNDS.items() for decibels in (10, 5)},
+    f'babble 10 dB after {BEFORE} s': behind(babble, 10, BEFORE),
     'second voice 10 dB': behind(second_voice, 10),
     'reverb': heard_as(augment.reverb),
     'telephone': heard_as(augment.telephone),

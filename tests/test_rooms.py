@@ -9,7 +9,7 @@ import pytest
 from model.clip_sets import Clip
 from model.performers import Motion, loudness_motion
 from model.room_scores import room_clips, room_rows
-from model.room_sets import BACKGROUNDS, SETTINGS, heard_in, level, rms
+from model.room_sets import BACKGROUNDS, BEFORE, SETTINGS, heard_in, level, rms
 
 TIMES = np.arange(48000) / 16000
 SPEECH = ((0.5, 2.2),)
@@ -34,7 +34,8 @@ def test_a_setting_is_the_same_every_time_and_stays_sound(name):
         assert np.array_equal(samples, other.clip.samples)
         assert samples.dtype == np.float32
         assert np.isfinite(samples).all()
-        assert len(samples) == len(original.samples) - round(one.begins * 16000)
+        more = round((one.before - one.begins) * 16000)
+        assert len(samples) == len(original.samples) + more
         assert rms(samples) > 0
 
 
@@ -44,6 +45,16 @@ def test_backgrounds_are_held_against_the_speech_itself(name, decibels):
     for heard, original in zip(heard_in(f'{name} {decibels} dB', CLIPS), CLIPS, strict=True):
         ratio = level(original) / rms(heard.clip.samples - original.samples)
         assert 20 * np.log10(ratio) == pytest.approx(decibels, abs=0.01)
+
+
+def test_a_crowd_talks_before_the_speaker_as_loud_as_beneath_him():
+    for heard, original in zip(heard_in(f'babble 10 dB after {BEFORE} s', CLIPS), CLIPS,
+                               strict=True):
+        speaker = np.pad(original.samples, (BEFORE * 16000, 0))
+        crowd = heard.clip.samples - speaker
+        assert 20 * np.log10(level(original) / rms(crowd)) == pytest.approx(10, abs=0.01)
+        assert rms(crowd[:BEFORE * 16000]) == pytest.approx(rms(crowd), rel=0.1)
+        assert heard.clip.speech == original.speech
 
 
 @pytest.mark.parametrize('name', BACKGROUNDS)
@@ -80,10 +91,13 @@ def test_a_mouth_that_follows_loudness_moves_for_noise_and_one_that_knows_does_n
     assert rows['babble 5 dB']['of_clean'] < rows['babble 10 dB']['of_clean'] < 1
 
     def animate(heard):
-        return known[heard.name] if heard.speech else Motion(np.zeros(180))
+        earlier = max(0, round((len(heard.samples) / 16000 - 3) * 60))
+        gap = known[heard.name].gap if heard.speech else np.zeros(180)
+        return Motion(np.pad(gap, (earlier, 0)))
     rows = {row['room']: row for row in room_rows(animate, CLIPS, 60.0)}
     assert rows['music alone']['rest'] == 1
     assert rows['music 5 dB']['of_clean'] == pytest.approx(1)
+    assert rows[f'babble 10 dB after {BEFORE} s']['of_clean'] == pytest.approx(1)
 
 
 def test_rooms_get_every_fifth_clip_of_the_one_talker_and_all_of_the_others():
