@@ -7,7 +7,7 @@ Train the speech detector: `python -m model.train_detector CORPUS` writes its pa
 Talkers of the training clips of a cache that `model.data` built, half of them real where there are
 such, one behind the other, in rooms of all kinds and at all levels; a piece of 10 ms is speech
 where a phone sounds. Whoever talks in the background is no speech. What the network of a bundle
-tells of them is part of what is seen. A quarter of an hour on one core.
+tells of them is part of what is seen. Twenty minutes on one core.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ Generator = np.random.Generator
 
 PARAMETERS: Final = Path(__file__).parents[1] / 'avatar_bridge/assets/speech_detector.npz'
 CLIPS: Final = 800              # real ones, and as many others
-STREAMS: Final = 2400
+STREAMS: Final = 3600
 SECONDS: Final = 10             # of a stream
-EPOCHS: Final = 30
+EPOCHS: Final = 20
 BATCH: Final = 32               # streams
 WIDTH: Final = 48               # of the memory
 RATE: Final = 3e-3
@@ -57,7 +57,8 @@ UNTOLD: Final = 0.3             # share of the streams of which the other networ
 EDGE: Final = 0.03              # seconds around a phone's ends that count for nothing
 LEVELS: Final = (-45.0, 0.0)    # dBFS of a stream's peak
 DECIBELS: Final = (3.0, 25.0)   # of the speech over its background
-ALONE: Final = 0.35             # share of the backgrounds before which nobody speaks
+ALONE: Final = 0.2              # share of the backgrounds before which nobody speaks
+PAUSES: Final = {0.0: 0.4, 1.0: 0.35, 7.0: 0.25}    # seconds at most between clips, how often
 HISSING: Final = 0.7            # share of the streams that are never quite silent
 BEGUN: Final = 0.5              # share of the streams that begin amid speech,
 CUT: Final = (0.2, 1.5)         # so many seconds into the first clip
@@ -94,8 +95,10 @@ def streams(clips: Sequence[Clip], count: int, rng: Generator) -> Iterator[Clip]
     for _ in range(count):
         chosen = [clips[index] for index in rng.integers(len(clips), size=8)]
         if rng.random() < BEGUN:
-            chosen[0] = begun(chosen[0], rng.uniform(*CUT))
-        clip = joined(chosen, rng)
+            chosen[0], first = begun(chosen[0], rng.uniform(*CUT)), 0
+        else:
+            first = pause(rng)
+        clip = joined(chosen, rng, first)
         others = [clips[index] for index in rng.integers(len(clips), size=8)]
         if rng.random() < 0.5:
             changes = (augment.reverb, augment.telephone, augment.opus, augment.mp3)
@@ -156,22 +159,32 @@ def hum(clip: Clip, _: Sequence[Clip], rng: Generator) -> Array:
 THINGS: Final[tuple[Background, ...]] = (music, keyboard, noise, hum)
 
 
-def joined(clips: Sequence[Clip], rng: Generator) -> Clip:
-    """Return clips one behind the other, each as loud as its talker is, SECONDS long."""
+def joined(clips: Sequence[Clip], rng: Generator, first: int = 0) -> Clip:
+    """
+    Return clips one behind the other, each as loud as its talker is, SECONDS long.
+
+    :param first: sample at which the first one begins
+    """
     length = SECONDS * SAMPLE_RATE
-    samples, spoken, at = np.zeros(length, np.float32), [], 0
+    samples, spoken, at = np.zeros(length, np.float32), [], first
     for clip in clips:
         gain = 0.05 / max(float(np.sqrt(np.mean(clip.samples ** 2))), 1e-4) * rng.uniform(0.5, 1)
         piece = clip.samples[:length - at] * np.float32(gain)
         samples[at:at + len(piece)] = piece
         spoken += [(start + at / SAMPLE_RATE, end + at / SAMPLE_RATE)
                    for start, end in clip.speech]
-        at += len(piece) + int(rng.choice([0, rng.integers(SAMPLE_RATE)]))
+        at += len(piece) + pause(rng)
         if at >= length:
             break
     # Digital silence between takes would give the takes away; but synthesisers make it.
     hiss = (rng.random() < HISSING) * 10 ** rng.uniform(-6, -3.5) * rng.standard_normal(length)
     return Clip('stream', (samples + hiss).astype(np.float32), tuple(spoken))
+
+
+def pause(rng: Generator) -> int:
+    """Return for how many samples nobody speaks: often not at all, at times for seconds."""
+    longest = rng.choice(list(PAUSES), p=list(PAUSES.values()))
+    return int(rng.uniform(0, longest) * SAMPLE_RATE)
 
 
 def teller(bundle: Bundle) -> Tell:

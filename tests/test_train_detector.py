@@ -25,6 +25,7 @@ from model.train_detector import (  # noqa: E402
     joined,
     learn,
     listen,
+    pause,
     placed,
     shares,
     talker,
@@ -146,6 +147,22 @@ def test_joined_clips_keep_their_times():
     assert first == (0.25, 0.75)
     assert 1.25 <= second[0] < 2.25
     assert second[1] - second[0] == pytest.approx(0.5)
+
+
+def test_a_speaker_may_come_late(monkeypatch):
+    late = joined([clip()], np.random.default_rng(0), 48000)
+    assert late.speech == ((3.25, 3.75),)
+    assert np.abs(late.samples[:48000]).max() < 0.01 < np.abs(late.samples[52000:60000]).max()
+    rng = np.random.default_rng(0)
+    pauses = np.array([pause(rng) for _ in range(400)]) / 16000
+    assert 0.3 < np.mean(pauses == 0) < 0.5
+    assert 0.1 < np.mean(pauses > 1) < 0.3
+    assert 5 < pauses.max() < 7
+    monkeypatch.setattr(train_detector, 'pause', lambda _: 32000)
+    monkeypatch.setattr(train_detector, 'placed', lambda clip, *_: clip)
+    begins = [stream.speech[0][0] for stream in train_detector.streams(
+        [clip(seed) for seed in range(8)], 40, np.random.default_rng(0))]
+    assert {begin > 2 for begin in begins} == {True, False}     # half of them amid speech
 
 
 def test_a_stream_may_begin_amid_speech():
