@@ -31,7 +31,6 @@ from model.losses import motion_losses
 from model.networks import KINDS, make
 from model.noise_levels import PAST
 from model.noising import levels_at, noised
-from model.optimisers import Optimiser
 from model.personal_losses import audio_feature_loss, manner, personal_enhancer_loss
 from model.settings import read_toml
 from model.train import (
@@ -171,7 +170,7 @@ def fresh(config: DistillConfig, saved: dict[str, Any], settings: dict[str, Any]
                         manifest=manifest(config))
 
 
-def fresh_optimiser(network: torch.nn.Module, config: DistillConfig) -> Optimiser:
+def fresh_optimiser(network: torch.nn.Module, config: DistillConfig) -> optimisers.Optimiser:
     """Return an optimiser of the network's parameters that has no momentum."""
     return optimisers.make('adamw', network, config.learning_rate, config.weight_decay)
 

@@ -18,6 +18,7 @@ from torch import nn
 
 BETAS: Final = (0.9, 0.98)
 HIDDEN: Final = ('encoder.blocks.', 'layers.', 'modulate')      # whose matrices are Muon's
+NAMES: Final = ('muon', 'adamw')                                # in its state, too
 
 
 class Muon:
@@ -58,7 +59,6 @@ class Muon:
 
 
 Optimiser = torch.optim.Optimizer | Muon
-NAMES: Final = ('muon', 'adamw')        # of the states of a `Muon`
 
 
 def make(kind: str, network: nn.Module, rate: float, weight_decay: float) -> Optimiser:

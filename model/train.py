@@ -35,7 +35,6 @@ from model.loop import save as save
 from model.losses import motion_losses, phone_loss, speech_loss
 from model.networks import make
 from model.noising import noised
-from model.optimisers import Optimiser
 from model.origin import origin
 from model.personal_losses import manner
 from model.phones import NUMBERED
@@ -103,7 +102,7 @@ class Run:
     kind: str
     network: Any
     average: Any
-    optimiser: Optimiser
+    optimiser: optimisers.Optimiser
     mean: Tensor
     deviation: Tensor
     step: int = 0
