@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 
 from avatar_bridge.diffusion.sampler import Level
-from model import optimisers
 from model.batches import Batch, BatchConfig, draw
 from model.condition import UNSEEN, Condition, Cut
 from model.few_steps import Estimate, Place, consistency, two_as_one, unhurried
@@ -31,6 +30,7 @@ from model.losses import motion_losses
 from model.networks import KINDS, make
 from model.noise_levels import PAST
 from model.noising import levels_at, noised
+from model.optimisers import adamw
 from model.personal_losses import audio_feature_loss, manner, personal_enhancer_loss
 from model.settings import read_toml
 from model.train import (
@@ -165,14 +165,9 @@ def fresh(config: DistillConfig, saved: dict[str, Any], settings: dict[str, Any]
     new = network.load_state_dict(known, strict=False).missing_keys
     assert all(name.startswith('told.') for name in new), new
     return Distillation(kind, network, deepcopy(network).requires_grad_(False),
-                        fresh_optimiser(network, config), saved['mean'].to(device),
-                        saved['deviation'].to(device), teacher=teacher,
-                        manifest=manifest(config))
-
-
-def fresh_optimiser(network: torch.nn.Module, config: DistillConfig) -> optimisers.Optimiser:
-    """Return an optimiser of the network's parameters that has no momentum."""
-    return optimisers.make('adamw', network, config.learning_rate, config.weight_decay)
+                        adamw(network.parameters(), config.learning_rate, config.weight_decay),
+                        saved['mean'].to(device), saved['deviation'].to(device),
+                        teacher=teacher, manifest=manifest(config))
 
 
 def manifest(config: DistillConfig) -> dict[str, Any]:
@@ -188,7 +183,7 @@ def promote(run: Distillation, config: DistillConfig) -> None:
     """Make the student the teacher of the next stage."""
     run.teacher = deepcopy(run.average)
     run.network.load_state_dict(run.average.state_dict())
-    run.optimiser = fresh_optimiser(run.network, config)
+    run.optimiser = adamw(run.network.parameters(), config.learning_rate, config.weight_decay)
 
 
 def draw_starts(config: DistillConfig, blocks: np.ndarray, student_steps: int,

@@ -10,7 +10,7 @@ left behind; scaled to AdamW's size of step (Liu et al. 2025), one learning rate
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import torch
@@ -31,7 +31,7 @@ class Muon:
         others = [parameter for parameter in network.parameters() if id(parameter) not in theirs]
         self._both = (torch.optim.Muon(hidden, lr=rate, weight_decay=weight_decay,
                                        adjust_lr_fn='match_rms_adamw'),
-                      torch.optim.AdamW(others, lr=rate, weight_decay=weight_decay, betas=BETAS))
+                      adamw(others, rate, weight_decay))
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -66,9 +66,14 @@ def make(kind: str, network: nn.Module, rate: float, weight_decay: float) -> Opt
     if kind == 'muon':
         return Muon(network, rate, weight_decay)
     if kind == 'adamw':
-        return torch.optim.AdamW(network.parameters(), rate, weight_decay=weight_decay,
-                                 betas=BETAS)
+        return adamw(network.parameters(), rate, weight_decay)
     raise ValueError(f'optimiser {kind!r}, expected one of {", ".join(sorted(NAMES))}')
+
+
+def adamw(parameters: Iterable[nn.Parameter], rate: float, weight_decay: float,
+          ) -> torch.optim.AdamW:
+    """Return a fresh AdamW, as the networks of faces and codes are trained by."""
+    return torch.optim.AdamW(parameters, rate, betas=BETAS, weight_decay=weight_decay)
 
 
 def hidden_matrices(network: nn.Module) -> Iterator[nn.Parameter]:

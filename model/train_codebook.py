@@ -26,6 +26,7 @@ from model.data import Corpus, load_corpus
 from model.loop import take_steps
 from model.losses import channel_weights, lip_gap_loss, velocity_loss
 from model.metrics import LIP_GAP
+from model.optimisers import adamw
 from model.settings import read_toml
 from model.train import learning_rate_factor, statistics
 
@@ -71,8 +72,7 @@ def start(config: CodebookTrainConfig, corpus: Corpus, device: str) -> Run:
     """Return a fresh run, or the one whose checkpoint lies in `config.out`."""
     torch.manual_seed(config.seed)
     network = MotionCodebook(config.network).to(device)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate,
-                                  weight_decay=config.weight_decay, betas=(0.9, 0.98))
+    optimiser = adamw(network.parameters(), config.learning_rate, config.weight_decay)
     path = Path(config.out) / 'checkpoint.pt'
     if not path.exists():
         mean, deviation = statistics(corpus)

@@ -29,6 +29,7 @@ from model.codebook import MotionCodebook, intervals
 from model.data import load_corpus
 from model.loop import take_steps
 from model.losses import coefficient_loss, lip_gap_loss, velocity_loss
+from model.optimisers import adamw
 from model.settings import read_toml
 from model.train import learning_rate_factor
 from model.train_codebook import trained
@@ -86,8 +87,7 @@ def start(config: QueryTrainConfig, device: str) -> Run:
     torch.manual_seed(config.seed)
     codebook, mean, deviation = trained(Path(config.codebook), device)
     network = CodeQuery(config.network, codebook.codebook).to(device)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate,
-                                  weight_decay=config.weight_decay, betas=(0.9, 0.98))
+    optimiser = adamw(network.parameters(), config.learning_rate, config.weight_decay)
     run = Run(network, deepcopy(network).requires_grad_(False), optimiser, codebook, mean,
               deviation)
     path = Path(config.out) / 'checkpoint.pt'
