@@ -30,6 +30,7 @@ from model.live_denoiser import SPEECH, speech_head
 from model.networks import KINDS, make
 from model.offline import listened
 from model.origin import origin
+from model.train import grown
 from model.train_detector import Heard, streams, talkers, to_say
 
 SHARE: Final = 0.5              # of the later run
@@ -76,12 +77,13 @@ def finish(before: Path, run: Path, out: Path, corpus: Corpus, seed: int = 0) ->
     saved = torch.load(run / 'checkpoint.pt', map_location='cpu', weights_only=True)
     config = {**saved['config'], 'speech': False}
     network = make(saved['kind'], KINDS[saved['kind']].config(**config))
+    network.load_state_dict({name: value for name, value in saved['average'].items()
+                             if not name.startswith(SPEECH)})
     earlier = origin(before, network)
     for scale in ('mean', 'deviation'):
         if not torch.equal(getattr(earlier, scale), saved[scale]):
             raise SystemExit(f'{before} and {run} differ in {scale}: not stages of one network')
-    kept = {name: value for name, value in halfway(earlier.parameters, saved['average']).items()
-            if not name.startswith(SPEECH)}
+    kept = halfway(grown(earlier.parameters, network), network.state_dict())
     network.load_state_dict(kept)
     network.eval()
     rng = np.random.default_rng(seed)

@@ -3,6 +3,8 @@
 
 """Telling speech: training shows what will be seen, the last touch fits the network's own head."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -128,6 +130,23 @@ def test_the_last_touch_is_half_way_and_tells_who_speaks(corpus, tmp_path, monke
     finish(tmp_path / 'one', tmp_path / 'two', tmp_path / 'again', corpus)
     again = torch.load(tmp_path / 'again/checkpoint.pt')['average']
     assert all(torch.equal(again[name], value) for name, value in out.items())
+
+
+def test_new_blocks_say_half_of_what_they_learnt(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(finished, 'STREAMS', 2)
+    monkeypatch.setattr(finished, 'STEPS', 1)
+    small = plan(tmp_path, tmp_path / 'one')
+    train(small, device='cpu')
+    deeper = replace(small.live, encoder_blocks=small.live.encoder_blocks + 1)
+    train(replace(small, live=deeper, start_from=small.out, out=str(tmp_path / 'two')),
+          device='cpu')
+    finish(tmp_path / 'one', tmp_path / 'two', tmp_path / 'out', corpus)
+    two, out = (torch.load(tmp_path / name / 'checkpoint.pt')['average']
+                for name in ('two', 'out'))
+    block = f'encoder.blocks.{small.live.encoder_blocks}'
+    assert two[f'{block}.down.weight'].any()
+    assert torch.allclose(out[f'{block}.down.weight'], two[f'{block}.down.weight'] / 2)
+    assert torch.equal(out[f'{block}.up.weight'], two[f'{block}.up.weight'])
 
 
 def test_strangers_have_no_half_way(corpus, tmp_path):
