@@ -5,8 +5,9 @@
 The last touch: `python -m model.finish BEFORE RUN OUT --corpus CORPUS` writes the run that ships.
 
 Its parameters lie half way between a run and the stage before it, which keeps what both can
-(Wortsman et al. 2022, weights along the path of fine-tuning); its speech head is fitted on what
-this network makes of streams in rooms (`model/train_detector.py`).
+(Wortsman et al. 2022, weights along the path of fine-tuning); blocks that only the run has say
+half of what they learnt. Its speech head is fitted on what this network makes of streams in rooms
+(`model/train_detector.py`).
 """
 
 from __future__ import annotations
@@ -40,9 +41,8 @@ BATCH: Final = 4096             # tokens
 
 
 def halfway(before: dict[str, Tensor], after: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the parameters between two stages; what only the later one has is its own."""
-    return {name: torch.lerp(before[name], value, SHARE) if name in before else value
-            for name, value in after.items()}
+    """Return the parameters between two stages of one network."""
+    return {name: torch.lerp(before[name], value, SHARE) for name, value in after.items()}
 
 
 def listen(network: Any, clip: Clip) -> Heard:
@@ -77,8 +77,7 @@ def finish(before: Path, run: Path, out: Path, corpus: Corpus, seed: int = 0) ->
     saved = torch.load(run / 'checkpoint.pt', map_location='cpu', weights_only=True)
     config = {**saved['config'], 'speech': False}
     network = make(saved['kind'], KINDS[saved['kind']].config(**config))
-    network.load_state_dict({name: value for name, value in saved['average'].items()
-                             if not name.startswith(SPEECH)})
+    network.load_state_dict(grown(saved['average'], network))
     earlier = origin(before, network)
     for scale in ('mean', 'deviation'):
         if not torch.equal(getattr(earlier, scale), saved[scale]):
