@@ -64,10 +64,10 @@ class Batch(NamedTuple):
     clean: Array            # (batch, frames, 52) weights in [0, 1]
     timesteps: Array        # (batch, frames)
     noise: Array            # (batch, frames, 52)
-    times: Array            # (batch, frames)
+    times: Array            # (1, frames) the same for all
     blocks: Array           # (batch, frames)
     horizons: Array         # (batch, frames)
-    token_times: Array      # (batch, n)
+    token_times: Array      # (1, n)
     style: NDArray[np.int64]
     fps: float
     amounts: Array | None = None        # (batch,) how much of it; all of it where there are none
@@ -82,6 +82,8 @@ def draw(corpus: Corpus, config: BatchConfig, rng: np.random.Generator) -> Batch
     fps = float(rng.choice([24.0, 25.0, 30.0, 60.0, rng.uniform(24.0, 60.0)]))
     frames = int(config.seconds * fps)
     features = int((config.lead_in + config.seconds) * CURVE_RATE) // 2 * 2
+    # One moment for all excerpts: then one bias in seconds serves them all.
+    moments = config.lead_in + rng.uniform(0.0, 0.02) + np.arange(frames) / fps
     clips, items = [], []
     styles, amounts = np.zeros(config.size, np.int64), np.ones(config.size, np.float32)
     for place in range(config.size):
@@ -92,22 +94,21 @@ def draw(corpus: Corpus, config: BatchConfig, rng: np.random.Generator) -> Batch
                 amounts[place] = rng.random()
         clips.append(corpus.draw('grid' if real else 'kokoro', rng, int(styles[place]),
                                  float(amounts[place])))
-        items.append(_excerpt(corpus, clips[-1], config, fps, rng))
-    token_times = _token_times(features)
+        items.append(_excerpt(corpus, clips[-1], config, moments, fps, rng))
     batch = Batch(
         np.stack([item[0] for item in items]),
         np.stack([item[1] for item in items]),
         np.stack([item[2] for item in items]),
         rng.standard_normal((config.size, frames, len(rig.NAMES)), dtype=np.float32),
+        moments[None].astype(np.float32),
         np.stack([item[3] for item in items]),
         np.stack([item[4] for item in items]),
-        np.stack([item[5] for item in items]),
-        np.repeat(token_times[None], config.size, axis=0),
+        _token_times(features)[None],
         styles,
         fps,
         amounts if config.partly_share else None,
-        phones=np.stack([item[6] for item in items]) if config.phones else None,
-        speech=np.stack([item[7] for item in items]) if config.phones else None,
+        phones=np.stack([item[5] for item in items]) if config.phones else None,
+        speech=np.stack([item[6] for item in items]) if config.phones else None,
     )
     return _with_voices(batch, corpus, clips, config, rng) if config.voice_seconds else batch
 
@@ -125,8 +126,8 @@ def _with_voices(batch: Batch, corpus: Any, clips: list[Any], config: BatchConfi
         lone=np.array([corpus.lone(clip) for clip in clips]))
 
 
-def _excerpt(corpus: Corpus, clip: Clip, config: BatchConfig, fps: float,
-             rng: np.random.Generator) -> tuple[Array, ...]:
+def _excerpt(corpus: Corpus, clip: Clip, config: BatchConfig, times: NDArray[np.float64],
+             fps: float, rng: np.random.Generator) -> tuple[Array, ...]:
     length = int((config.lead_in + config.seconds) * CURVE_RATE) // 2 * 2
     start = int(rng.integers(-60, max(-59, len(clip.curves) - length + 100)))     # in 10 ms
     if config.phones:
@@ -138,8 +139,6 @@ def _excerpt(corpus: Corpus, clip: Clip, config: BatchConfig, fps: float,
         samples, curves = _changed(corpus, clip, (start, length), config, rng)
         start = 0
     features = HEARD[config.hears](samples, config, rng)
-    times = (config.lead_in + rng.uniform(0.0, 0.02)
-             + np.arange(int(config.seconds * fps)) / fps)
     curves, sounding = np.split(curves, [len(rig.NAMES)], axis=1)
     clean = _curves_at(curves, (times + start / CURVE_RATE) * CURVE_RATE)
     phones, speech = (
@@ -156,8 +155,8 @@ def _excerpt(corpus: Corpus, clip: Clip, config: BatchConfig, fps: float,
     levels = Levels(timesteps, blocks, horizons)
     if config.even_share or config.chunk_share or config.triangle_share:
         levels = _sampled(levels, times, config, rng)
-    return (features, clean, levels.timesteps, times.astype(np.float32), levels.blocks,
-            levels.horizons, phones, _spoken(speech))
+    return (features, clean, levels.timesteps, levels.blocks, levels.horizons, phones,
+            _spoken(speech))
 
 
 def _token_times(features: int) -> Array:

@@ -14,7 +14,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from model.ranks import ALONE, Ranks
 
 BETAS: Final = (0.9, 0.98)
 HIDDEN: Final = ('encoder.blocks.', 'layers.', 'modulate')      # whose matrices are Muon's
@@ -22,16 +24,21 @@ NAMES: Final = ('muon', 'adamw')                                # in its state, 
 
 
 class Muon:
-    """Muon for the hidden matrices of a network, AdamW for the rest of it."""
+    """
+    Muon for the hidden matrices of a network, AdamW for the rest of it.
 
-    def __init__(self, network: nn.Module, rate: float, weight_decay: float) -> None:
+    Of several ranks each makes some of the matrices' steps, which cost the most, for all of them.
+    """
+
+    def __init__(self, network: nn.Module, rate: float, weight_decay: float,
+                 ranks: Ranks = ALONE) -> None:
         """Begin with no momentum."""
-        hidden = list(hidden_matrices(network))
-        theirs = {id(matrix) for matrix in hidden}
+        self._ranks, self._hidden = ranks, list(hidden_matrices(network))
+        theirs = {id(matrix) for matrix in self._hidden}
         others = [parameter for parameter in network.parameters() if id(parameter) not in theirs]
-        self._both = (torch.optim.Muon(hidden, lr=rate, weight_decay=weight_decay,
-                                       adjust_lr_fn='match_rms_adamw'),
-                      adamw(others, rate, weight_decay))
+        self._muon = torch.optim.Muon(self._hidden, lr=rate, weight_decay=weight_decay,
+                                      adjust_lr_fn='match_rms_adamw')
+        self._both = (self._muon, adamw(others, rate, weight_decay))
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -44,9 +51,21 @@ class Muon:
             one.zero_grad(set_to_none)
 
     def step(self) -> None:
-        """Take a step."""
+        """Take a step; the gradients are the same on every rank."""
+        for matrix in self._ranks.others(self._hidden):
+            self._feel(matrix)
+            matrix.grad = None          # whose step another rank makes
         for one in self._both:
             one.step()
+        self._ranks.spread(self._hidden)
+
+    @torch.no_grad()
+    def _feel(self, matrix: Tensor) -> None:
+        """Add a gradient to the momentum, as Muon does, and make no step."""
+        if matrix.grad is not None:
+            momentum = self._muon.state[matrix].setdefault('momentum_buffer',
+                                                           torch.zeros_like(matrix.grad))
+            momentum.lerp_(matrix.grad, 1 - self._muon.defaults['momentum'])
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next step depends on."""
@@ -61,10 +80,11 @@ class Muon:
 Optimiser = torch.optim.Optimizer | Muon
 
 
-def make(kind: str, network: nn.Module, rate: float, weight_decay: float) -> Optimiser:
+def make(kind: str, network: nn.Module, rate: float, weight_decay: float,
+         ranks: Ranks = ALONE) -> Optimiser:
     """Return a fresh optimiser; raises `ValueError` for a name that is not known."""
     if kind == 'muon':
-        return Muon(network, rate, weight_decay)
+        return Muon(network, rate, weight_decay, ranks)
     if kind == 'adamw':
         return adamw(network.parameters(), rate, weight_decay)
     raise ValueError(f'optimiser {kind!r}, expected one of {", ".join(sorted(NAMES))}')

@@ -10,13 +10,13 @@ Processes that train one network together, each on its part of a batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 import os
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,22 @@ class Ranks:
         for gradient, part in zip(gradients, message.split([gradient.numel() for gradient
                                                             in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
+
+    def others(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Return those of some tensors that are another rank's to change: every rank has a few."""
+        return [tensor for index, tensor in enumerate(tensors) if index % self.count != self.index]
+
+    @torch.no_grad()
+    def spread(self, tensors: Sequence[Tensor]) -> None:
+        """Give every rank the tensors as the rank has them whose they are (see `others`)."""
+        for owner in range(self.count if self.count > 1 else 0):
+            theirs = tensors[owner::self.count]
+            message = torch.cat([tensor.flatten() for tensor in theirs])
+            distributed.broadcast(message, owner)
+            if owner != self.index:
+                parts = message.split([tensor.numel() for tensor in theirs])
+                for tensor, part in zip(theirs, parts, strict=True):
+                    tensor.copy_(part.view_as(tensor))
 
 
 ALONE = Ranks()

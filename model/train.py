@@ -117,12 +117,12 @@ class Run:
                 'kind': self.kind, 'config': asdict(self.network.config)}
 
 
-def start(config: TrainConfig, corpus: Corpus, device: str) -> Run:
+def start(config: TrainConfig, corpus: Corpus, device: str, ranks: Ranks = ALONE) -> Run:
     """Return a fresh run, or the one whose checkpoint lies in `config.out`."""
     torch.manual_seed(config.seed)
     network = make(config.kind, config.network).to(device)
     optimiser = optimisers.make(config.optimiser, network, config.learning_rate,
-                                config.weight_decay)
+                                config.weight_decay, ranks)
     mean, deviation = SCALES[config.coefficients](corpus)
     run = Run(config.kind, network, deepcopy(network).requires_grad_(False), optimiser,
               mean.to(device), deviation.to(device), precision=config.precision,
@@ -273,7 +273,7 @@ def check_styles(batch: BatchConfig, corpus: Corpus, network: torch.nn.Module) -
 def train(config: TrainConfig, *, device: str, ranks: Ranks = ALONE) -> Run:
     """Train to `config.steps`, from where the last checkpoint stands."""
     corpus = open_corpus(config)
-    run = start(config, corpus, device)
+    run = start(config, corpus, device, ranks)
     assert len(run.mean) == len(rig.NAMES)
     check_styles(config.batch, corpus, run.network)
     part = replace(config.told, size=ranks.share(config.batch.size))

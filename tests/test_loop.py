@@ -16,6 +16,7 @@ import pytest
 torch = pytest.importorskip('torch')
 
 from tiny_corpus import plan, train_until, write_corpus  # noqa: E402
+from two_ranks import stepped  # noqa: E402
 
 from model.batches import draw  # noqa: E402
 from model.journal import Journal, keep_steps_before  # noqa: E402
@@ -117,7 +118,8 @@ def test_two_processes_train_one_network(corpus, tmp_path):
     assert first['agreed']['bias'].unique().tolist() == [2.0]
     assert same(first, second)
     assert same(first['straight'], first['resumed'])
-    alone = train(plan(corpus, tmp_path / 'alone', steps=4), device='cpu')
+    assert same(first['stepped'], stepped())
+    alone = train(plan(corpus, tmp_path / 'alone', steps=4, optimiser='muon'), device='cpu')
     assert not same(alone.network.state_dict(), first['straight'])      # other halves were drawn
     assert len((tmp_path / 'straight' / 'log.csv').read_text().splitlines()) == 5
 

@@ -39,7 +39,7 @@ def test_a_batch_is_drawn_by_its_seed(corpus_path):
     assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
     assert not np.array_equal(one.noise[:, :5], other.noise[:, :5])
     assert one.features.shape[1] == 2 * one.token_times.shape[1]
-    assert (one.horizons[one.horizons > 0] >= one.times[one.horizons > 0]).all()
+    assert ((one.horizons >= one.times) | (one.horizons < 0)).all()
 
 
 def test_deviations_have_a_floor(corpus_path):
@@ -143,8 +143,8 @@ def test_a_batch_tells_what_sounded_when_a_token_was_complete(sounding):
     sibilant = batch.phones[:, :, NUMBERED.index('sibilant')]
     assert 0.05 < sibilant.mean() < 0.6
     # What is told has sounded 60 ms ago: the jaw was open when it did.
-    jaw = [np.interp(batch.token_times[0] - 0.06, times, clean[:, 0], 0, 0)
-           for times, clean in zip(batch.times, batch.clean, strict=True)]
+    jaw = [np.interp(batch.token_times[0] - 0.06, batch.times[0], clean[:, 0], 0, 0)
+           for clean in batch.clean]
     known = batch.phones.sum(axis=-1) * (batch.token_times - 0.06 > batch.times[:, :1]) > 0
     assert np.corrcoef(np.array(jaw)[known], sibilant[known])[0, 1] > 0.9
     plain = draw(corpus, replace(BATCH, size=32), np.random.default_rng(2))
@@ -159,8 +159,8 @@ def test_what_is_taken_away_is_silence_and_what_is_unknown_stays_so(sounding):
     batch = draw(corpus, config, np.random.default_rng(2))
     assert np.allclose(batch.speech.sum(axis=-1), batch.speech.sum(axis=-1).round(), atol=1e-3)
     # A token tells of the one before it, of whose middle 30 ms have passed.
-    heard = [np.interp(batch.token_times[0] - 0.03, times, clean[:, 0], 0, 0)
-             for times, clean in zip(batch.times, batch.clean, strict=True)]
+    heard = [np.interp(batch.token_times[0] - 0.03, batch.times[0], clean[:, 0], 0, 0)
+             for clean in batch.clean]
     known = batch.speech.sum(axis=-1) * (batch.token_times - 0.03 > batch.times[:, :1]) > 0
     assert 0.05 < batch.speech[known][:, 0].mean() < 0.9
     assert np.corrcoef(np.array(heard)[known], batch.speech[known][:, 0])[0, 1] > 0.9

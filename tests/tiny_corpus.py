@@ -67,7 +67,7 @@ def stop():
 def train_until(step, config, ranks=ALONE, end=stop):
     """Train, and call `end` where `step` would begin."""
     corpus = open_corpus(config)
-    run = start(config, corpus, 'cpu')
+    run = start(config, corpus, 'cpu', ranks)
     part = replace(config.batch, size=ranks.share(config.batch.size))
 
     def take(rng):

@@ -10,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 import sys
 
-from tiny_corpus import plan, train_until
+from tiny_corpus import plan, tiny, train_until
 import torch
 
-from model.ranks import joined
+from model import networks, optimisers
+from model.ranks import ALONE, joined
 from model.train import train
 
 
@@ -27,16 +28,30 @@ def agreed(ranks):
     return {'weight': layer.weight.grad, 'bias': layer.bias.grad}
 
 
+def stepped(ranks=ALONE):
+    """Return the parameters of a network after two steps of Muon, each rank making its part."""
+    torch.manual_seed(0)
+    network = networks.make('live', tiny('live'))
+    optimiser = optimisers.make('muon', network, 0.01, 0.1, ranks)
+    for _ in range(2):
+        for parameter in network.parameters():
+            parameter.grad = torch.randn_like(parameter)
+        optimiser.step()
+    return network.state_dict()
+
+
 def main(corpus, out):
     """Leave in `rank-N.pt` the parameters of a run that was broken off and of one that was not."""
-    config = plan(corpus, out / 'straight', steps=4, checkpoint_every=2)
+    config = plan(corpus, out / 'straight', steps=4, checkpoint_every=2, optimiser='muon')
     cut = replace(config, out=str(out / 'cut'))
     with joined('cpu') as (ranks, device):
         straight = train(config, device=device, ranks=ranks)
         train_until(3, cut, ranks)
         resumed = train(cut, device=device, ranks=ranks)
-        torch.save({'straight': straight.network.state_dict(), 'agreed': agreed(ranks),
-                    'resumed': resumed.network.state_dict()}, out / f'rank-{ranks.index}.pt')
+        torch.save({'straight': straight.network.state_dict(),
+                    'resumed': resumed.network.state_dict(),
+                    'agreed': agreed(ranks), 'stepped': stepped(ranks)},
+                   out / f'rank-{ranks.index}.pt')
 
 
 if __name__ == '__main__':
