@@ -202,7 +202,7 @@ class BiasedDenoiser(Listener):
 def encoder(config: BiasedConfig) -> nn.Module:
     """Return what turns sound into tokens: our causal one, or one that hears all at once."""
     if config.encoder == 'mel':
-        return MelEncoder(config)
+        return MelEncoder(config.width, config.encoder_blocks)
     from model.speech_encoders import SpeechEncoder
 
     return SpeechEncoder(config.encoder, config.width)

@@ -127,7 +127,7 @@ class CodeQuery(Listener):
         self.components = codebook.components
         self.register_buffer('vectors', codebook.vectors.detach().clone())
         self.unknown = nn.Parameter(torch.zeros(1, self.vectors.shape[1]))
-        self.encoder = MelEncoder(config)
+        self.encoder = MelEncoder(config.width, config.encoder_blocks)
         self.into = nn.Linear(codebook.components * self.vectors.shape[1], config.width)
         self.rate = nn.Linear(1, config.width)
         self.style = nn.Embedding(config.styles, config.width)

@@ -20,11 +20,12 @@ class CausalConv(nn.Module):
     """A convolution over time that sees only the past; `y, state = f(x, state)`."""
 
     def __init__(self, channels: int, outputs: int, *, kernel: int, stride: int = 1,
-                 groups: int = 1) -> None:
-        """Make a convolution whose state is the last `kernel - stride` inputs."""
+                 groups: int = 1, dilation: int = 1) -> None:
+        """Make a convolution whose state is what it still needs of the last inputs."""
         super().__init__()
-        self.conv = nn.Conv1d(channels, outputs, kernel, stride=stride, groups=groups)
-        self.history = kernel - stride
+        self.conv = nn.Conv1d(channels, outputs, kernel, stride=stride, groups=groups,
+                              dilation=dilation)
+        self.history = dilation * (kernel - 1) + 1 - stride
 
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Map x (batch, channels, time) and state (batch, channels, history)."""
@@ -35,10 +36,11 @@ class CausalConv(nn.Module):
 class ConvBlock(nn.Module):
     """Depthwise causal convolution and a two-layer perceptron, residual (ConvNeXt's form)."""
 
-    def __init__(self, width: int, *, kernel: int = 5, expansion: int = 2) -> None:
+    def __init__(self, width: int, *, kernel: int = 5, dilation: int = 1,
+                 expansion: int = 2) -> None:
         """Make a block of `width` channels."""
         super().__init__()
-        self.depthwise = CausalConv(width, width, kernel=kernel, groups=width)
+        self.depthwise = CausalConv(width, width, kernel=kernel, groups=width, dilation=dilation)
         self.norm = nn.LayerNorm(width)
         self.up = nn.Linear(width, expansion * width)
         self.down = nn.Linear(expansion * width, width)

@@ -11,6 +11,7 @@ the look-ahead is whatever the caller gives, and any frame rate works.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +37,7 @@ class LiveConfig:
     layers: int = 3
     feed_forward: int = 512
     encoder_blocks: int = 6
+    encoder_dilations: tuple[int, ...] = ()     # of blocks behind them, which hear longer ago
     styles: int = 1
     phones: int = 0                     # classes that its ear is trained to tell; set by `train`
     speech: bool = False                # it says whether somebody speaks; set by `train`
@@ -49,12 +51,13 @@ class MelEncoder(nn.Module):
 
     streams = True
 
-    def __init__(self, config: LiveConfig) -> None:
-        """Make the encoder."""
+    def __init__(self, width: int, blocks: int, dilations: Sequence[int] = ()) -> None:
+        """Make an encoder of so many blocks, and of one more for each dilation behind them."""
         super().__init__()
-        self.front = CausalConv(mel.BANDS, config.width, kernel=6, stride=2)
-        self.blocks = nn.ModuleList(ConvBlock(config.width) for _ in range(config.encoder_blocks))
-        self.norm = nn.LayerNorm(config.width)
+        self.front = CausalConv(mel.BANDS, width, kernel=6, stride=2)
+        self.blocks = nn.ModuleList(ConvBlock(width, dilation=dilation)
+                                    for dilation in (*[1] * blocks, *dilations))
+        self.norm = nn.LayerNorm(width)
 
     def initial_state(self, batch: int = 1) -> list[Tensor]:
         """Return what silence for ever leaves in the first layer, zeros behind it."""
@@ -127,7 +130,8 @@ class LiveDenoiser(Listener):
         """Make the network."""
         super().__init__()
         self.config = config
-        self.encoder = MelEncoder(config)
+        self.encoder = MelEncoder(config.width, config.encoder_blocks,
+                                  config.encoder_dilations)
         self.into = nn.Linear(len(rig.NAMES), config.width)
         self.timestep = TimestepEmbedding(config.width)
         self.style = nn.Embedding(config.styles, config.width)

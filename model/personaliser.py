@@ -21,7 +21,7 @@ from torch import Tensor, nn
 import torch.nn.functional as F
 
 from model.layers import Attention
-from model.live_denoiser import TOKEN_SECONDS, LiveConfig, MelEncoder
+from model.live_denoiser import TOKEN_SECONDS, MelEncoder
 from model.metrics import UPPER_FACE
 
 MEMORY: Final = 30.0            # seconds after which what was heard of a voice counts 1 / e
@@ -89,7 +89,7 @@ class Personaliser(nn.Module):
         width, embedding = config.voice_width, config.pieces * config.piece
         self.cut = (config.pieces, config.piece)
         self.width = config.personal
-        self.encoder = MelEncoder(LiveConfig(width=width, encoder_blocks=config.voice_blocks))
+        self.encoder = MelEncoder(width, config.voice_blocks)
         self.identity = StatisticsPool(width, embedding)
         self.emotion = StatisticsPool(width, embedding)
         self.fuse = Attention(config.piece, heads=1)

@@ -91,3 +91,17 @@ def test_a_causal_convolution_hands_over_its_state():
     second, _ = conv(x[:, :, 8:], state)
     assert torch.allclose(torch.cat([first, second], 2), whole, atol=1e-6)
     assert np.prod(whole.shape) == 1 * 4 * 10
+
+
+def test_a_dilated_convolution_hears_longer_ago_and_hands_over_its_state():
+    conv = CausalConv(2, 2, kernel=3, groups=2, dilation=4)
+    x = torch.randn(1, 2, 30)
+    whole, _ = conv(x, torch.zeros(1, 2, conv.history))
+    parts, state = [], torch.zeros(1, 2, 8)
+    for piece in x.split((3, 1, 20, 6), dim=2):         # also shorter than what is remembered
+        part, state = conv(piece, state)
+        parts.append(part)
+    assert torch.allclose(torch.cat(parts, 2), whole, atol=1e-6)
+    x[:, :, 9] += 1
+    changed = (conv(x, torch.zeros(1, 2, 8))[0] != whole).any(dim=1)[0]
+    assert torch.nonzero(changed)[:, 0].tolist() == [9, 13, 17]

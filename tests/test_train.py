@@ -104,7 +104,8 @@ def test_new_styles_begin_as_the_first(styled, tmp_path):
 
 def test_an_encoder_that_grows_hears_what_it_heard(styled, tmp_path):
     before = train(plan(styled, tmp_path / 'one'), device='cpu').average
-    deeper = replace(tiny('live'), encoder_blocks=tiny('live').encoder_blocks + 2)
+    deeper = replace(tiny('live'), encoder_blocks=tiny('live').encoder_blocks + 1,
+                     encoder_dilations=(3,))
     config = plan(styled, tmp_path / 'two', live=deeper, start_from=str(tmp_path / 'one'))
     after = start(config, load_corpus(styled), 'cpu').network
     features = torch.randn(2, 40, 80, generator=torch.Generator().manual_seed(1))
