@@ -180,6 +180,6 @@ def test_encrypted_streams_are_read_with_the_keys(cpp, speech, tmp_path):
     _, secret = zmq.auth.create_certificates(tmp_path, 'client')
     server = zmq.auth.load_certificate(Path(public))[0].decode()
     mine = [key.decode() for key in zmq.auth.load_certificate(Path(secret))]
-    publisher = Publisher(speech, tmp_path, seconds=0.5, options=f'?curve={tmp_path}')
+    publisher = Publisher(speech, tmp_path, seconds=1, options=f'?curve={tmp_path}')
     (reception, _), = run(publisher, [cpp], server, *mine)
     assert len(reception.of('face')) >= 30
