@@ -46,12 +46,9 @@ class Ranks:
             if parameter.grad is None:          # unused here, perhaps not on another rank
                 parameter.grad = torch.zeros_like(parameter)
         gradients = [parameter.grad for parameter in trained]
-        message = torch.cat([gradient.flatten() for gradient in gradients])
+        message = packed(gradients)
         distributed.all_reduce(message)
-        message /= self.count
-        for gradient, part in zip(gradients, message.split([gradient.numel() for gradient
-                                                            in gradients]), strict=True):
-            gradient.copy_(part.view_as(gradient))
+        unpack(message / self.count, gradients)
 
     def others(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Return those of some tensors that are another rank's to change: every rank has a few."""
@@ -60,14 +57,25 @@ class Ranks:
     @torch.no_grad()
     def spread(self, tensors: Sequence[Tensor]) -> None:
         """Give every rank the tensors as the rank has them whose they are (see `others`)."""
-        for owner in range(self.count if self.count > 1 else 0):
+        if self.count == 1:
+            return
+        for owner in range(self.count):
             theirs = tensors[owner::self.count]
-            message = torch.cat([tensor.flatten() for tensor in theirs])
+            message = packed(theirs)
             distributed.broadcast(message, owner)
-            if owner != self.index:
-                parts = message.split([tensor.numel() for tensor in theirs])
-                for tensor, part in zip(theirs, parts, strict=True):
-                    tensor.copy_(part.view_as(tensor))
+            unpack(message, theirs)
+
+
+def packed(tensors: Sequence[Tensor]) -> Tensor:
+    """Return (n,) all numbers of some tensors: one message."""
+    return torch.cat([tensor.flatten() for tensor in tensors])
+
+
+def unpack(message: Tensor, tensors: Sequence[Tensor]) -> None:
+    """Put the numbers of a message where `packed` took them from."""
+    parts = message.split([tensor.numel() for tensor in tensors])
+    for tensor, part in zip(tensors, parts, strict=True):
+        tensor.copy_(part.view_as(tensor))
 
 
 ALONE = Ranks()
