@@ -26,7 +26,7 @@ TORCH = ['torch>=2.6']
 #: Training; encoders of others come through transformers, whose last for Python 3.10 wants other
 #: versions of what we have pinned.
 TRAIN = [
-    *TORCH, 'onnx>=1.17', 'pygltflib>=1.16', 'tensorboard>=2.18,<2.21',
+    *TORCH, 'onnx>=1.17', 'pygltflib>=1.16', 'pyworld-prebuilt>=0.3.6', 'tensorboard>=2.18,<2.21',
     "transformers>=5.20; python_version >= '3.11'",
 ]
 #: Converting a corpus on a cluster; not needed on one machine.

@@ -6,7 +6,8 @@ Training corpora: `python -m model.data build` animates aligned speech with the 
 
 The cache holds every clip's 16 kHz samples and its (n, 52) curves at 100 Hz, the teacher's in
 every style of `model/teacher_styles.py`. Real clips (GRID) keep the teacher's articulation, but
-their lips open as far as the talker's tracked lips did, whatever the style.
+their lips open as far as the talker's tracked lips did, whatever the style. Those to train with
+are there in other voices, too (`model/revoicing.py`).
 Own recordings and BEAT (`docs/data.md`) have their own faces, or the teacher's where only the
 phones are known. Validation clips of GRID and whole voices (`model/voices.py`) are marked and
 never drawn for training.
@@ -44,6 +45,7 @@ from model.grid import GridClip, GridCorpus
 from model.metrics import LIP_GAP, lip_gap
 from model.phones import UNKNOWN, Phone, class_numbers, from_kokoro, settle
 from model.prosody import pitch
+from model.revoicing import analyse, draw_voice, spoken
 from model.teacher import RATE, animate, loudness, speaking
 from model.teacher_styles import STYLES
 from model.voices import split_of_row
@@ -66,6 +68,7 @@ DRAWN_AS = {'textgrid': 'kokoro', 'live_link': 'grid', 'beat': 'grid'}
 CURVES = {name: f'curves_{name}.f16' if place else 'curves.f16'
           for place, name in enumerate(STYLES)}
 PHONES = 'phones.u8'            # and what sounds
+REVOICED = 3                    # other voices in which a real clip is there
 LONGEST = 30.0                  # seconds that the teacher animates at once
 BELIEVED = 0.1                  # confidence from which on a recording's offset is taken out,
 EXACT = 0.03                    # if it is more than these seconds: the estimate is no better
@@ -215,15 +218,25 @@ def chance(name: str) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(name.encode()))
 
 
-def grid_clip(clip: GridClip, corpus: GridCorpus) -> Made:
-    """Return a GRID clip whose lips open as the talker's did."""
+def grid_clip(corpus: GridCorpus, clip: GridClip, voices: int) -> list[Made]:
+    """Return a GRID clip whose lips open as the talker's did, and the same in other voices."""
     samples = read(corpus.audio(clip.id))
     phones = align(corpus.words[clip.id], cepstra(samples), learnt())
     curves = taught(phones, samples, clip.id)
     followed = follow_gap(curves, phones, clip.gap)
     # A talker who breathes in opens his mouth; nothing in the sound says so.
     uttered = speaking(sounding(phones, np.arange(len(followed)) / RATE))
-    return Made(as_int16(samples), [(followed * uttered[:, None]).astype(np.float16)], phones)
+    faces = [(followed * uttered[:, None]).astype(np.float16)]
+    return [Made(as_int16(heard), faces, phones)
+            for heard in (samples, *revoiced(samples, clip.id, voices))]
+
+
+def revoiced(samples: NDArray[np.float32], name: str, voices: int) -> list[NDArray[np.float32]]:
+    """Return what a clip says in so many drawn voices."""
+    if not voices:
+        return []
+    speech, rng = analyse(samples), chance(name)
+    return [spoken(speech, draw_voice(rng)) for _ in range(voices)]
 
 
 def recorded_clips(recording: Recording) -> Iterator[tuple[Recording, Made]]:
@@ -297,13 +310,16 @@ def kokoro_clips(folders: list[Path], pool: ProcessPoolExecutor) -> Labelled:
 
 
 def grid_clips(folder: Path, pool: ProcessPoolExecutor) -> Labelled:
-    """Yield the clips of a GRID talker who is tracked throughout."""
+    """Yield the clips of a GRID talker who is tracked throughout, those to train with revoiced."""
     grid = GridCorpus(folder)
     clips = [clip for clip in grid.clips() if clip.tracked.all()]
-    made = pool.map(partial(grid_clip, corpus=grid), clips, chunksize=16)
-    for source, clip in zip(clips, tqdm(made, total=len(clips)), strict=True):
-        split = 'valid' if source.id in grid.validation else 'train'
-        yield (source.id, 'grid', split, 's1', 'en'), clip
+    splits = ['valid' if clip.id in grid.validation else 'train' for clip in clips]
+    made = pool.map(partial(grid_clip, grid), clips,
+                    [REVOICED if split == 'train' else 0 for split in splits], chunksize=16)
+    for source, split, takes in zip(clips, splits, tqdm(made, total=len(clips)), strict=True):
+        for number, take in enumerate(takes):
+            name = f'{source.id}~{number}' if number else source.id
+            yield (name, 'grid', split, name if number else 's1', 'en'), take
 
 
 def own_clips(name: str, folder: Path) -> Labelled:
