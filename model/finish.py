@@ -4,10 +4,10 @@
 """
 The last touch: `python -m model.finish BEFORE RUN OUT --corpus CORPUS` writes the run that ships.
 
-Its parameters lie half way between a run and the stage before it, which keeps what both can
-(Wortsman et al. 2022, weights along the path of fine-tuning); blocks that only the run has say
-half of what they learnt. Its speech head is fitted on what this network makes of streams in rooms
-(`model/train_detector.py`).
+Its parameters are those of the run, or `--share` of the way there from the stage before it: that
+keeps what both can (Wortsman et al. 2022, weights along the path of fine-tuning), and blocks that
+only the run has say that share of what they learnt. Its speech head is fitted on what this network
+makes of streams in rooms (`model/train_detector.py`).
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from model.origin import origin
 from model.train import grown
 from model.train_detector import Heard, streams, talkers, to_say
 
-SHARE: Final = 0.5              # of the later run
 STREAMS: Final = 400            # by which the head is fitted
 STEPS: Final = 3000
 BATCH: Final = 4096             # tokens
 
 
-def halfway(before: dict[str, Tensor], after: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the parameters between two stages of one network."""
-    return {name: torch.lerp(before[name], value, SHARE) for name, value in after.items()}
+def between(before: dict[str, Tensor], after: dict[str, Tensor], share: float,
+            ) -> dict[str, Tensor]:
+    """Return the parameters `share` of the way from one stage of a network to another."""
+    return {name: torch.lerp(before[name], value, share) for name, value in after.items()}
 
 
 def listen(network: Any, clip: Clip) -> Heard:
@@ -72,7 +72,8 @@ def fit(heard: Sequence[Heard], seed: int) -> torch.nn.Sequential:
     return model
 
 
-def finish(before: Path, run: Path, out: Path, corpus: Corpus, seed: int = 0) -> None:
+def finish(before: Path, run: Path, out: Path, corpus: Corpus, *, share: float = 1.0,
+           seed: int = 0) -> None:
     """Write the checkpoint of the run that ships."""
     saved = torch.load(run / 'checkpoint.pt', map_location='cpu', weights_only=True)
     config = {**saved['config'], 'speech': False}
@@ -82,7 +83,7 @@ def finish(before: Path, run: Path, out: Path, corpus: Corpus, seed: int = 0) ->
     for scale in ('mean', 'deviation'):
         if not torch.equal(getattr(earlier, scale), saved[scale]):
             raise SystemExit(f'{before} and {run} differ in {scale}: not stages of one network')
-    kept = halfway(grown(earlier.parameters, network), network.state_dict())
+    kept = between(grown(earlier.parameters, network), network.state_dict(), share)
     network.load_state_dict(kept)
     network.eval()
     rng = np.random.default_rng(seed)
@@ -101,10 +102,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     command.add_argument('run', type=Path, help='the last stage')
     command.add_argument('out', type=Path, help='a run to export')
     command.add_argument('--corpus', type=Path, required=True)
+    command.add_argument('--share', type=float, default=1.0,
+                         help='how far from the stage before to the last, 0.5 for half way')
     command.add_argument('--seed', type=int, default=0)
     arguments = command.parse_args(argv)
     finish(arguments.before, arguments.run, arguments.out, load_corpus(arguments.corpus),
-           arguments.seed)
+           share=arguments.share, seed=arguments.seed)
     return 0
 
 

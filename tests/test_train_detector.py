@@ -115,7 +115,7 @@ def test_the_last_touch_is_half_way_and_tells_who_speaks(corpus, tmp_path, monke
     monkeypatch.setattr(finished, 'BATCH', 256)
     for name, seed in (('one', 1), ('two', 2)):
         train(plan(tmp_path, tmp_path / name, seed=seed), device='cpu')
-    finish(tmp_path / 'one', tmp_path / 'two', tmp_path / 'out', corpus)
+    finish(tmp_path / 'one', tmp_path / 'two', tmp_path / 'out', corpus, share=0.5)
     one, two, out = (torch.load(tmp_path / name / 'checkpoint.pt')['average']
                      for name in ('one', 'two', 'out'))
     for name, value in two.items():
@@ -127,9 +127,12 @@ def test_the_last_touch_is_half_way_and_tells_who_speaks(corpus, tmp_path, monke
     with torch.no_grad():
         told = network.speech(torch.from_numpy(heard.seen))[:, 0].numpy() > 0
     assert (told == heard.speech)[heard.counts].mean() > 0.9
-    finish(tmp_path / 'one', tmp_path / 'two', tmp_path / 'again', corpus)
+    finish(tmp_path / 'one', tmp_path / 'two', tmp_path / 'again', corpus, share=0.5)
     again = torch.load(tmp_path / 'again/checkpoint.pt')['average']
     assert all(torch.equal(again[name], value) for name, value in out.items())
+    finish(tmp_path / 'one', tmp_path / 'two', tmp_path / 'whole', corpus)
+    whole = torch.load(tmp_path / 'whole/checkpoint.pt')['average']
+    assert all(torch.equal(whole[name], value) for name, value in two.items())
 
 
 def test_new_blocks_say_half_of_what_they_learnt(corpus, tmp_path, monkeypatch):
@@ -140,7 +143,7 @@ def test_new_blocks_say_half_of_what_they_learnt(corpus, tmp_path, monkeypatch):
     deeper = replace(small.live, encoder_blocks=small.live.encoder_blocks + 1)
     train(replace(small, live=deeper, start_from=small.out, out=str(tmp_path / 'two')),
           device='cpu')
-    finish(tmp_path / 'one', tmp_path / 'two', tmp_path / 'out', corpus)
+    finish(tmp_path / 'one', tmp_path / 'two', tmp_path / 'out', corpus, share=0.5)
     two, out = (torch.load(tmp_path / name / 'checkpoint.pt')['average']
                 for name in ('two', 'out'))
     block = f'encoder.blocks.{small.live.encoder_blocks}'
@@ -156,7 +159,7 @@ def test_strangers_have_no_half_way(corpus, tmp_path):
     (tmp_path / 'two').mkdir()
     torch.save(saved, tmp_path / 'two/checkpoint.pt')
     with pytest.raises(SystemExit, match='differ in mean'):
-        finish(tmp_path / 'one', tmp_path / 'two', tmp_path / 'out', corpus)
+        finish(tmp_path / 'one', tmp_path / 'two', tmp_path / 'out', corpus, share=0.5)
 
 
 def test_joined_clips_keep_their_times():
