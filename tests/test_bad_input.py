@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from avatar_bridge.bundle import SHIPPED
 from avatar_bridge.cli import main
@@ -23,12 +24,6 @@ def sentence():
     path = SHIPPED.parent / 'assets' / 'speech.flac'
     rate = soundfile.info(path).samplerate
     return soundfile.read(path, frames=2 * rate, dtype='float32')[0], rate
-
-
-def resampled(samples, rate, wanted):
-    """Return samples at another rate, good enough for a test."""
-    count = len(samples) * wanted // rate
-    return np.interp(np.arange(count) * rate / wanted, np.arange(len(samples)), samples)
 
 
 def animate(path, *options):
@@ -62,7 +57,7 @@ def one_line(capsys, *words):
     (44100, 2, 'PCM_16'), (48000, 8, 'FLOAT'), (96000, 1, 'PCM_32'), (192000, 2, 'DOUBLE')])
 def test_any_rate_channels_and_format_give_the_same_face(
         sentence, reference, tmp_path, rate, channels, subtype):
-    samples = resampled(*sentence, rate)
+    samples = soxr.resample(*sentence, rate)
     path = tmp_path / 'in.wav'
     soundfile.write(path, np.repeat(samples[:, None], channels, axis=1), rate, subtype=subtype)
     status, weights = animate(path)
