@@ -74,9 +74,5 @@ def spoken(speech: Speech, voice: Voice) -> NDArray[np.float32]:
 
 def _stretched(spectra: Array, ratio: float) -> Array:
     """Return (n, bins) spectra whose shapes lie at `ratio` times their frequencies."""
-    last = spectra.shape[1] - 1
-    places = np.minimum(np.arange(last + 1) / ratio, last)
-    low = np.minimum(places.astype(int), last - 1)
-    part = places - low
-    # WORLD wants rows in one piece; picking columns leaves them in the other order.
-    return np.ascontiguousarray(spectra[:, low] * (1 - part) + spectra[:, low + 1] * part)
+    bins = np.arange(spectra.shape[1])
+    return np.stack([np.interp(bins / ratio, bins, spectrum) for spectrum in spectra])
