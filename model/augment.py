@@ -259,8 +259,8 @@ def at_level(sound: NDArray[np.floating], level: float) -> NDArray[np.floating]:
 
 
 def codec(samples: Array, rng: Generator) -> Array:
-    """Return samples that went over a telephone, or through Opus or MP3 at a low rate."""
-    coded = (telephone, opus, mp3)[int(rng.integers(3))]
+    """Return samples of a telephone, of a cheap converter, or of Opus or MP3 at a low rate."""
+    coded = (telephone, coarse, opus, mp3)[int(rng.integers(4))]
     return coded(samples, rng)
 
 
@@ -273,6 +273,16 @@ def telephone(samples: Array, rng: Generator) -> Array:
     coded = np.round(pressed * 127) / 127
     heard = np.sign(coded) * (256 ** np.abs(coded) - 1) / 255 * top
     return resample_poly(heard, 2, 1)[:len(samples)].astype(np.float32)
+
+
+def coarse(samples: Array, rng: Generator) -> Array:
+    """Return samples of 8 bits at 8 to 16 kHz, to which and from which straight lines lead."""
+    steps = SAMPLE_RATE / rng.uniform(8000, SAMPLE_RATE)
+    times = np.arange(len(samples))
+    slow = np.arange(0, len(samples) + steps, steps)
+    top = max(float(np.abs(samples).max(initial=0.0)), 1e-6) * 10 ** (rng.uniform(0, 18) / 20)
+    coded = np.round(np.interp(slow, times, samples) / top * 127) / 127 * top
+    return np.interp(times, slow, coded).astype(np.float32)
 
 
 def opus(samples: Array, rng: Generator) -> Array:

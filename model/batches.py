@@ -24,6 +24,7 @@ Array = NDArray[np.float32]
 Number = TypeVar('Number', bound=np.number)
 SILENT = len(NUMBERED) - 1              # number of silence among the classes
 CURVE_RATE = 100                        # frames per second of the corpus's curves
+REAL, SPOKEN = 'grid', 'kokoro'         # as what a clip is drawn
 LEAD = -(-mel.HISTORY // mel.STRIDE)    # frames before an excerpt that its first feature hears
 PHONE_DELAY = 0.06                      # seconds: the phone that a token tells was that long ago,
 SPEECH_DELAY = 0.03                     # and speech: in the middle of the token before it
@@ -87,13 +88,12 @@ def draw(corpus: Corpus, config: BatchConfig, rng: np.random.Generator) -> Batch
     clips, items = [], []
     styles, amounts = np.zeros(config.size, np.int64), np.ones(config.size, np.float32)
     for place in range(config.size):
-        real = rng.random() < config.grid_share
-        if config.style_share and not real and rng.random() < config.style_share:
+        drawn_as = _whom(config, rng)
+        if config.style_share and drawn_as != REAL and rng.random() < config.style_share:
             styles[place] = rng.integers(1, corpus.styles)
             if config.partly_share and rng.random() < config.partly_share:
                 amounts[place] = rng.random()
-        clips.append(corpus.draw('grid' if real else 'kokoro', rng, int(styles[place]),
-                                 float(amounts[place])))
+        clips.append(corpus.draw(drawn_as, rng, int(styles[place]), float(amounts[place])))
         items.append(_excerpt(corpus, clips[-1], config, moments, fps, rng))
     batch = Batch(
         np.stack([item[0] for item in items]),
@@ -124,6 +124,11 @@ def _with_voices(batch: Batch, corpus: Any, clips: list[Any], config: BatchConfi
         voices=np.stack([[_voice(view / np.float32(32768), config, rng) for view in views]
                          for views in heard]),
         lone=np.array([corpus.lone(clip) for clip in clips]))
+
+
+def _whom(config: BatchConfig, rng: np.random.Generator) -> str:
+    """Return as which kind of clip one is drawn."""
+    return REAL if rng.random() < config.grid_share else SPOKEN
 
 
 def _excerpt(corpus: Corpus, clip: Clip, config: BatchConfig, times: NDArray[np.float64],
@@ -210,8 +215,8 @@ def _changed(corpus: Corpus, clip: Clip, span: tuple[int, int], config: BatchCon
         _padded(clip.samples, first * mel.STRIDE, whole * mel.STRIDE) / np.float32(32768),
         _padded(clip.curves, first, whole).astype(np.float32))
 
-    def voices(count: int) -> Sequence[Array]:
-        heard = [corpus.draw('kokoro', rng).samples for _ in range(count)]
+    def voices(count: int) -> Sequence[Array]:      # of the same people as those who are watched
+        heard = [corpus.draw(_whom(config, rng), rng).samples for _ in range(count)]
         return [samples.astype(np.float32) / 32768 for samples in heard]
 
     samples, curves = augment.change(piece, config.sound, voices, rng)

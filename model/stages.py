@@ -31,7 +31,7 @@ from model.voice_packages import complete, fetch
 CONFIGS: Final = Path(__file__).parent / 'configs'
 STAGES: Final = ('live', 'live_settled', 'live_heard', 'live_closing', 'live_styles',
                  'live_rooms', 'live_speaks', 'live_further', 'live_deeper', 'live_longer',
-                 'live_tongues')
+                 'live_tongues', 'live_crowded')
 
 
 def plans(work: Path, share: float = 1.0) -> Iterator[TrainConfig]:

@@ -20,7 +20,8 @@ from model.room import draw_room, images, impulse_response
 
 SAMPLES = read_sound(files('avatar_bridge') / 'assets' / 'speech.flac')[8000:40000]
 SPEECH = SAMPLES.astype(np.float32) / 32768
-CHANGES = ('gain', 'clipping', 'noise', 'music', 'reverb', 'telephone', 'opus', 'mp3')
+CHANGES = ('gain', 'clipping', 'noise', 'music', 'reverb', 'telephone', 'coarse', 'opus',
+           'mp3')
 
 
 def envelope(samples):
