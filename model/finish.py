@@ -34,7 +34,7 @@ from model.origin import origin
 from model.train import grown
 from model.train_detector import Heard, streams, talkers, to_say
 
-STREAMS: Final = 400            # by which the head is fitted
+STREAMS: Final = 800            # by which the head is fitted
 STEPS: Final = 3000
 BATCH: Final = 4096             # tokens
 

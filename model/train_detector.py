@@ -63,6 +63,7 @@ HISSING: Final = 0.7            # share of the streams that are never quite sile
 BEGUN: Final = 0.5              # share of the streams that begin amid speech,
 CUT: Final = (0.2, 1.5)         # so many seconds into the first clip
 
+LINES: Final = (augment.reverb, augment.telephone, augment.coarse, augment.opus, augment.mp3)
 Tell = Callable[[Array], Array]         # of (n,) samples: (m,) log odds of speech in each piece
 
 
@@ -101,9 +102,8 @@ def streams(clips: Sequence[Clip], count: int, rng: Generator) -> Iterator[Clip]
         clip = joined(chosen, rng, first)
         others = [clips[index] for index in rng.integers(len(clips), size=8)]
         if rng.random() < 0.5:
-            changes = (augment.reverb, augment.telephone, augment.opus, augment.mp3)
-            clip = heard_as(changes[int(rng.integers(len(changes)))])(
-                clip, others, rng).clip
+            changed = LINES[int(rng.integers(len(LINES)))]
+            clip = heard_as(changed)(clip, others, rng).clip
         if rng.random() < 0.75:
             clip = placed(clip, others, rng)
         peak = max(float(np.abs(clip.samples).max()), 1e-6)
