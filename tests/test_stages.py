@@ -25,7 +25,7 @@ def test_each_stage_goes_on_from_the_one_before(tmp_path):
         network = make(after.kind, after.network)
         network.load_state_dict(grown(make(before.kind, before.network).state_dict(), network))
     assert {plan.corpus for plan in found} == {str(tmp_path / 'corpus')}
-    assert [plan.steps for plan in found] == [22, 9, 20, 15, 20, 24, 24, 48, 70, 58, 61, 72]
+    assert [plan.steps for plan in found] == [22, 9, 20, 15, 20, 24, 24, 48, 70, 58, 61, 69]
 
 
 def test_the_last_stage_has_the_styles_that_the_bundle_names(tmp_path):
