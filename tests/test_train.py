@@ -187,7 +187,7 @@ def test_phones_are_learnt_and_leave_no_trace_in_the_bundle(sounding, tmp_path):
 
 def test_a_network_that_learnt_who_speaks_tells_it_in_the_bundle(sounding, tmp_path):
     train(plan(sounding, tmp_path / 'one'), device='cpu')
-    run = train(plan(sounding, tmp_path / 'run', steps=50, speech=1.0,
+    run = train(plan(sounding, tmp_path / 'run', steps=200, speech=1.0,
                      start_from=str(tmp_path / 'one')), device='cpu')
     batch = draw(load_corpus(sounding), replace(BATCH, size=16, phones=True),
                  np.random.default_rng(5))
