@@ -260,8 +260,7 @@ def at_level(sound: NDArray[np.floating], level: float) -> NDArray[np.floating]:
 
 def codec(samples: Array, rng: Generator) -> Array:
     """Return samples of a telephone, of a cheap converter, or of Opus or MP3 at a low rate."""
-    coded = (telephone, coarse, opus, mp3)[int(rng.integers(4))]
-    return coded(samples, rng)
+    return LINES[int(rng.integers(len(LINES)))](samples, rng)
 
 
 def telephone(samples: Array, rng: Generator) -> Array:
@@ -303,3 +302,7 @@ def _coded(samples: Array, kind: tuple[str, str], level: float) -> Array:
     file.seek(0)
     heard, _ = soundfile.read(file, dtype='float32')
     return np.pad(heard, (0, max(0, len(samples) - len(heard))))[:len(samples)]
+
+
+#: What `codec` draws from.
+LINES: Final = (telephone, coarse, opus, mp3)

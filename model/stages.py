@@ -77,8 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     finished = arguments.work / 'finished'
     if not (finished / 'checkpoint.pt').exists():
         finish(*(Path(config.out) for config in stages[-2:]), finished,
-               data.load_corpus(arguments.work / 'corpus'), share=SHARE,
-               seed=SEED)
+               data.load_corpus(arguments.work / 'corpus'), share=SHARE, seed=SEED)
     about = json.loads((CONFIGS / 'live.about.json').read_text())
     parity = export(finished, arguments.work / 'bundle', about)
     print(f'{arguments.work}/bundle: graphs and eager torch agree to {parity:.1e}')

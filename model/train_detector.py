@@ -62,8 +62,8 @@ PAUSES: Final = {0.0: 0.4, 1.0: 0.35, 7.0: 0.25}    # seconds at most between cl
 HISSING: Final = 0.7            # share of the streams that are never quite silent
 BEGUN: Final = 0.5              # share of the streams that begin amid speech,
 CUT: Final = (0.2, 1.5)         # so many seconds into the first clip
+CHANGES: Final = (augment.reverb, *augment.LINES)      # of half of the streams
 
-LINES: Final = (augment.reverb, augment.telephone, augment.coarse, augment.opus, augment.mp3)
 Tell = Callable[[Array], Array]         # of (n,) samples: (m,) log odds of speech in each piece
 
 
@@ -102,7 +102,7 @@ def streams(clips: Sequence[Clip], count: int, rng: Generator) -> Iterator[Clip]
         clip = joined(chosen, rng, first)
         others = [clips[index] for index in rng.integers(len(clips), size=8)]
         if rng.random() < 0.5:
-            changed = LINES[int(rng.integers(len(LINES)))]
+            changed = CHANGES[int(rng.integers(len(CHANGES)))]
             clip = heard_as(changed)(clip, others, rng).clip
         if rng.random() < 0.75:
             clip = placed(clip, others, rng)
