@@ -8,9 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 import math
-from typing import Final
-
-LONGEST_FADE: Final = 3         # frames: longer ones soften p, b and m
 
 
 @dataclass(frozen=True)
@@ -70,12 +67,16 @@ class StreamSpec:
     def from_seconds(
         cls, timeline: Timeline, *, window: float, hop: float, lookahead: float,
     ) -> StreamSpec:
-        """Cut in whole frames, never with more latency than `hop + lookahead` seconds."""
+        """
+        Cut in whole frames, never with more latency than `hop + lookahead` seconds.
+
+        The fade takes all of a look-ahead about as long as the hop: hardly a frame fades twice.
+        """
         total = max(1, math.floor((hop + lookahead) * timeline.fps + Fraction(1, 1000)))
         frames = min(total, max(1, math.floor(hop * timeline.fps + Fraction(1, 1000))))
         rest = total - frames
         context = max(1, math.ceil(window * timeline.fps) - total)
-        return cls(timeline, context + total, frames, rest, fade=min(rest, LONGEST_FADE))
+        return cls(timeline, context + total, frames, rest, fade=min(rest, frames + 1))
 
     @property
     def fps(self) -> Fraction:

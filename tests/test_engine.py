@@ -93,6 +93,15 @@ def test_the_mouth_speaks_and_rests(bundle, samples):
     assert weights(silent)[:, INDEX['jawOpen']].max() < 0.01
 
 
+@pytest.mark.parametrize('profile', ['fast', 'live', 'smooth'])
+def test_no_profile_opens_the_mouth_long_before_a_word(bundle, samples, profile):
+    word = samples[np.flatnonzero(np.abs(samples) > 0.05)[0]:]
+    frames = stream(Engine(bundle, EngineConfig(profile=profile)), np.pad(word, (16800, 0)), 1000)
+    first = next(frame.index for frame in frames if Flags.SPEECH in frame.flags)
+    assert 1.05 - 0.1 <= first / 60 < 1.05 + 0.05
+    assert not weights(frames)[:first, INDEX['jawOpen']].any()
+
+
 def test_bridging_keeps_counting_and_comes_back(bundle, samples):
     engine, steady = Engine(bundle), Engine(bundle)
     frames = [*engine.push(samples[:16000]), *engine.bridge(samples[16000:20000]),

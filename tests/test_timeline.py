@@ -42,6 +42,13 @@ def test_no_frame_rate_makes_the_latency_longer_than_promised(fps, seconds):
     assert spec.context >= 1
 
 
+@pytest.mark.parametrize(('hop', 'lookahead', 'fade'), [(0.1, 0.1, 6), (0.05, 0.05, 3),
+                                                        (0.05, 0.2, 4), (0.05, 0, 0)])
+def test_the_fade_takes_what_the_next_window_settles_and_a_frame(hop, lookahead, fade):
+    spec = StreamSpec.from_seconds(Timeline(), window=0.5, hop=hop, lookahead=lookahead)
+    assert spec.fade == fade
+
+
 @pytest.mark.parametrize('cut', [{'hop': 0}, {'hop': 28}, {'lookahead': -1}, {'fade': 4}])
 def test_a_cut_that_makes_no_sense_is_refused(cut):
     with pytest.raises(ValueError, match='must'):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from typing import Final
 
 import numpy as np
 
@@ -21,7 +22,8 @@ from avatar_bridge.stream.speech import PIECE, SpeechDetector, SpokenTime
 from avatar_bridge.stream.windower import Windower
 from avatar_bridge.timeline import StreamSpec, Timeline
 
-WINDOW: float = 0.25            # seconds of motion that one prediction covers
+WINDOW: Final = 0.25            # seconds of motion that one prediction covers
+AHEAD: Final = 1600             # samples, 0.1 s: lips part so long before a word, not sooner
 
 
 class Engine:
@@ -141,9 +143,9 @@ class Engine:
         """Return the hop's frames; somebody speaks if speech was heard around a frame."""
         first, self._given = self._given, self._given + len(coefficients)
         end = window.start + len(window.samples)
-        timeline = self.spec.timeline
-        speech = [self._spoken.heard_between(timeline.first_sample(first + index), end)
+        starts = [self.spec.timeline.first_sample(first + index)
                   for index in range(len(coefficients))]
+        speech = [self._spoken.heard_between(start, min(end, start + AHEAD)) for start in starts]
         weights = self._shaper.push(coefficients, speech)
         return [FaceFrame(first + index, pose, Flags.SPEECH if heard else Flags.NONE)
                 for index, (pose, heard) in enumerate(zip(weights, speech, strict=True))]
