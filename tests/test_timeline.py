@@ -44,7 +44,7 @@ def test_no_frame_rate_makes_the_latency_longer_than_promised(fps, seconds):
 
 @pytest.mark.parametrize(('hop', 'lookahead', 'fade'), [(0.1, 0.1, 6), (0.05, 0.05, 3),
                                                         (0.05, 0.2, 4), (0.05, 0, 0)])
-def test_the_fade_takes_what_the_next_window_settles_and_a_frame(hop, lookahead, fade):
+def test_the_fade_takes_a_look_ahead_about_as_long_as_the_hop(hop, lookahead, fade):
     spec = StreamSpec.from_seconds(Timeline(), window=0.5, hop=hop, lookahead=lookahead)
     assert spec.fade == fade
 
