@@ -32,7 +32,8 @@ CONFIGS: Final = Path(__file__).parent / 'configs'
 STAGES: Final = ('live', 'live_settled', 'live_heard', 'live_closing', 'live_styles',
                  'live_rooms', 'live_speaks', 'live_further', 'live_deeper', 'live_longer',
                  'live_tongues', 'live_crowded')
-SHARE, SEED = 0.6, 1            # of the last touch, as what ships had it
+SHARE: Final = 0.6              # of the way to the last stage, and
+SEED: Final = 1                 # of the last touch: those of what ships
 
 
 def plans(work: Path, share: float = 1.0) -> Iterator[TrainConfig]:
