@@ -11,6 +11,7 @@ frees. Callbacks only hand over; the session's threads do the work.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import wraps
 import logging
 from pathlib import Path
@@ -23,12 +24,19 @@ from diagnostic_msgs.msg import DiagnosticArray
 import numpy as np
 import rclpy
 from rclpy.clock import Clock, ClockType, ROSClock  # type: ignore[attr-defined]
+from rclpy.duration import Duration
 from rclpy.exceptions import (
+    InvalidHandle,
     InvalidParameterTypeException,
     InvalidParameterValueException,
 )
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import (
+    LifecycleNode,
+    LifecyclePublisher,
+    LifecycleState,
+    TransitionCallbackReturn,
+)
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import SetBool, Trigger
@@ -55,6 +63,7 @@ NAME: Final = 'avatar_bridge'
 LEVEL_PERIOD: Final = 0.1           # seconds
 DIAGNOSTICS_PERIOD: Final = 1.0
 BACKLOG: Final = 3600               # frames: a minute
+FAREWELL: Final = Duration(seconds=0.5)     # for a subscriber that does not answer
 BURST: Final = 120.0               # seconds that a speech synthesiser may send at once
 DONE, REFUSED = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -170,9 +179,16 @@ class AvatarNode(LifecycleNode):
         self.problem = problem
         self.get_logger().error(problem)
 
+    def destroy_lifecycle_publisher(self, publisher: LifecyclePublisher[Any]) -> bool:
+        """Take a topic away once its last messages have come; they would go with it."""
+        with suppress(InvalidHandle):       # the context went down, and its publishers with it
+            publisher.wait_for_all_acked(FAREWELL)
+        return bool(super().destroy_lifecycle_publisher(publisher))
+
     def destroy_node(self) -> None:
         """Stop before going."""
         self._stop()
+        self._free()
         super().destroy_node()
 
     def _joint_sink(self, depth: int) -> JointSink | None:

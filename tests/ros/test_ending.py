@@ -26,10 +26,15 @@ def chunk(seconds):
                       data=array('B', sound.tobytes()))
 
 
+def counted(diagnostics, key):
+    """Return what the node last said of one of its counters."""
+    values = {pair.key: pair.value for pair in diagnostics[-1].status[0].values}
+    return int(values[key])
+
+
 def known_to_the_node(diagnostics):
     """Return whether the node says that somebody receives its frames."""
-    return diagnostics and any(pair.key == 'subscribers' and pair.value == '1'
-                               for pair in diagnostics[-1].status[0].values)
+    return diagnostics and counted(diagnostics, 'subscribers') == 1
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
@@ -50,9 +55,46 @@ def test_the_last_frames_are_published_after_the_signal(node, start, number):
     controller.until(lambda: len(frames) >= 24)         # the look-ahead still holds 100 ms
     program.send_signal(number)
     controller.until(lambda: program.poll() is not None)
-    controller.until(lambda: len(frames) == 30)
+    controller.until(lambda: len(frames) == 30, message=f'only {len(frames)} frames')
     assert program.returncode == 0, program.log()
     assert 'Traceback' not in program.log()
+
+
+#: Subscribes as the node names its topics, says so, and does nothing more.
+LISTENER = """
+import time
+import rclpy
+from avatar_bridge_msgs.msg import BlendshapeFrame
+rclpy.init()
+node = rclpy.create_node('listener')
+node.create_subscription(BlendshapeFrame, '/avatar_bridge/blendshapes', print, 100)
+while not node.count_publishers('/avatar_bridge/blendshapes'):
+    time.sleep(0.02)
+print('here', flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_subscriber_that_stands_still_does_not_hold_the_end_up(node, start):
+    from avatar_bridge_msgs.msg import AudioChunk
+    from diagnostic_msgs.msg import DiagnosticArray
+    from rclpy.qos import qos_profile_sensor_data
+
+    publisher = node.create_publisher(AudioChunk, 'audio', qos_profile_sensor_data)
+    program = start('-m', 'avatar_bridge.ros.node', '--ros-args', '-p', 'autostart:=true',
+                    '-p', 'pace:=max', name='node')
+    listener = start('-c', LISTENER, name='listener')
+    controller = Controller(node)
+    diagnostics = controller.collect(DiagnosticArray, '/diagnostics')
+    controller.until(lambda: 'here' in listener.log() and known_to_the_node(diagnostics))
+    listener.send_signal(signal.SIGSTOP)
+    try:
+        publisher.publish(chunk(0.5))
+        controller.until(lambda: counted(diagnostics, 'frames') >= 24)
+        program.send_signal(signal.SIGINT)
+        assert program.wait(4) == 0, program.log()      # `ros2 launch` insists after five
+    finally:
+        listener.kill()
 
 
 def test_a_node_started_in_the_background_of_a_script_hears_ctrl_c(node):
