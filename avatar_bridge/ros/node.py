@@ -63,7 +63,7 @@ NAME: Final = 'avatar_bridge'
 LEVEL_PERIOD: Final = 0.1           # seconds
 DIAGNOSTICS_PERIOD: Final = 1.0
 BACKLOG: Final = 3600               # frames: a minute
-FAREWELL: Final = Duration(seconds=0.5)     # for a subscriber that does not answer
+FAREWELL: Final = Duration(seconds=0.5)     # a topic, where a subscriber does not answer
 BURST: Final = 120.0               # seconds that a speech synthesiser may send at once
 DONE, REFUSED = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 

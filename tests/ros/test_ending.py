@@ -55,7 +55,7 @@ def test_the_last_frames_are_published_after_the_signal(node, start, number):
     controller.until(lambda: len(frames) >= 24)         # the look-ahead still holds 100 ms
     program.send_signal(number)
     controller.until(lambda: program.poll() is not None)
-    controller.until(lambda: len(frames) == 30, message=f'only {len(frames)} frames')
+    controller.until(lambda: len(frames) == 30)
     assert program.returncode == 0, program.log()
     assert 'Traceback' not in program.log()
 
